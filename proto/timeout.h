@@ -1,0 +1,12 @@
+/*
+ * The grpc-timeout header: 1 to 8 digits and a unit of H M S m u n (grpc/grpc doc/PROTOCOL-HTTP2.md). Pure.
+ */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/str.h"
+
+/* Nanoseconds; "0m" is 0; saturates at UINT64_MAX. E_SYNTAX for all else. */
+int timeout_parse(struct str value, uint64_t *ret_ns) MUST_CHECK;
+/* The shortest unit that keeps 8 digits, rounded down but never to 0 unless ns is 0. size >= 12. Returns the length. */
+size_t timeout_put(uint64_t ns, char *buf, size_t size);

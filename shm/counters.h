@@ -1,0 +1,53 @@
+/*
+ * Counters of each worker, a slot per process row; for `sparkgwctl status`.
+ *
+ * Writer of a slot: its process. Readers add up the slots. Relaxed atomics: a counter may lag, never tear. A new counter
+ * is a row of COUNTERS.
+ */
+#pragma once
+#include <stdatomic.h>
+#include <stdint.h>
+#include "shm/segment.h"
+
+/*	name			kind	help */
+#define COUNTERS(X) \
+	X(connections_open,	gauge,	"client connections open") \
+	X(connections_total,	count,	"client connections accepted") \
+	X(handshakes_failed,	count,	"TLS handshakes that failed") \
+	X(rpcs_open,		gauge,	"RPCs under way") \
+	X(rpcs_total,		count,	"RPCs begun") \
+	X(rpcs_failed,		count,	"RPCs that ended with a status other than OK") \
+	X(rpcs_refused,		count,	"RPCs that the gateway answered itself with an error") \
+	X(driver_connections,	gauge,	"connections to drivers open") \
+	X(bytes_from_clients,	count,	"request body bytes") \
+	X(bytes_to_clients,	count,	"response body bytes") \
+	X(abuse_closed,		count,	"connections ended by the abuse budget")
+
+enum counter {
+#define COUNTER_ENUM(name, kind, help) COUNTER_##name,
+	COUNTERS(COUNTER_ENUM)
+#undef COUNTER_ENUM
+	COUNTERS_COUNT
+};
+
+struct counters_slot {
+	_Atomic uint64_t v[COUNTERS_COUNT];
+	/* RPCs under way per driver slot */
+	_Atomic uint32_t running[SEGMENT_DRIVERS];
+} __attribute__((aligned(64)));
+
+struct counter_info {
+	const char *name, *help;
+	int is_gauge;
+};
+extern const struct counter_info counters_info[COUNTERS_COUNT];
+
+static inline void
+counters_add(struct counters_slot *s, enum counter c, int64_t delta)
+{
+	atomic_store_explicit(&s->v[c], atomic_load_explicit(&s->v[c], memory_order_relaxed) + (uint64_t)delta,
+			      memory_order_relaxed);
+}
+
+void counters_clear(struct counters_slot *); /* its process, at start */
+void counters_sum(const struct counters_slot *slots, unsigned count, uint64_t ret[COUNTERS_COUNT]);
