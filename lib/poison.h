@@ -14,4 +14,4 @@
 
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok
 #pragma GCC poison gmtime localtime ctime asctime atoi atol atoll atof
-#pragma GCC poison tmpnam tempnam mktemp alloca inet_ntoa inet_addr gethostbyname
+#pragma GCC poison tmpnam tempnam mktemp inet_ntoa inet_addr gethostbyname
