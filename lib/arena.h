@@ -25,4 +25,4 @@ struct str arena_str(struct arena *, struct str s);		     /* NUL-terminated copy
 char *arena_printf(struct arena *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(struct arena *, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 bool arena_failed(const struct arena *);
-size_t arena_used(const struct arena *);
+size_t arena_used(const struct arena *); /* bytes of all blocks, which is what the ceiling limits */

@@ -3,6 +3,9 @@
  * The system headers that declare them come first, so that only our own uses are refused.
  */
 #pragma once
+#ifndef _GNU_SOURCE /* here, because no header may come before it: accept4, pipe2, memrchr ... */
+#define _GNU_SOURCE 1
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
