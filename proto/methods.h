@@ -1,6 +1,6 @@
 /*
- * The RPCs of spark.connect.SparkConnectService (apache/spark base.proto, 3.4 to 4.3) and how the gateway treats
- * each; one table. Pure.
+ * The RPCs of spark.connect.SparkConnectService (apache/spark base.proto, 3.4 to 4.3) and how the
+ * gateway treats each; one table. Pure.
  */
 #pragma once
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 
 #define METHODS_SERVICE "spark.connect.SparkConnectService"
 
-/* What is answered when the session has no binding and the method may not make one (DESIGN: Sessions). */
+/* What is answered when the session has no binding. */
 enum method_unbound {
 	UNBOUND_CREATE,	   /* makes a binding */
 	UNBOUND_NOT_FOUND, /* SESSION_NOT_FOUND */
@@ -16,10 +16,19 @@ enum method_unbound {
 };
 
 enum method_id {
-	METHOD_EXECUTE_PLAN, METHOD_ANALYZE_PLAN, METHOD_CONFIG, METHOD_ADD_ARTIFACTS, METHOD_ARTIFACT_STATUS,
-	METHOD_INTERRUPT, METHOD_REATTACH_EXECUTE, METHOD_RELEASE_EXECUTE, METHOD_RELEASE_SESSION,
-	METHOD_FETCH_ERROR_DETAILS, METHOD_CLONE_SESSION, METHOD_GET_STATUS,
-	METHOD_OTHER, /* a method of the service that this table does not know: needs a binding, passes through */
+	METHOD_EXECUTE_PLAN,
+	METHOD_ANALYZE_PLAN,
+	METHOD_CONFIG,
+	METHOD_ADD_ARTIFACTS,
+	METHOD_ARTIFACT_STATUS,
+	METHOD_INTERRUPT,
+	METHOD_REATTACH_EXECUTE,
+	METHOD_RELEASE_EXECUTE,
+	METHOD_RELEASE_SESSION,
+	METHOD_FETCH_ERROR_DETAILS,
+	METHOD_CLONE_SESSION,
+	METHOD_GET_STATUS,
+	METHOD_OTHER, /* one of the service that the table lacks: needs a binding, passes through */
 	METHODS
 };
 
@@ -31,6 +40,6 @@ struct method {
 	bool server_stream;
 };
 
-/* By ":path". E_NOT_FOUND: another service; E_SYNTAX: not "/service/Method". Unknown method: METHOD_OTHER. */
+/* By ":path". E_SYNTAX: not "/service/Method"; E_NOT_FOUND: another service. */
 int methods_find(struct str path, const struct method **ret) MUST_CHECK;
 const struct method *methods_get(enum method_id);

@@ -1,7 +1,8 @@
 /*
- * What the gateway itself answers: grpc-status, grpc-message and grpc-status-details-bin that agree with each other
- * (grpcio-status raises ValueError otherwise), and the few empty answers it gives for unknown sessions. Pure.
- * Sources: google/rpc/status.proto, error_details.proto; apache/spark ErrorUtils.scala; SparkConnectService messages.
+ * What the gateway itself answers: grpc-status, grpc-message and grpc-status-details-bin that agree
+ * with each other (grpcio-status raises ValueError otherwise), and the few empty answers it gives
+ * for unknown sessions. Pure. Sources: google/rpc/status.proto, error_details.proto; apache/spark
+ * ErrorUtils.scala; SparkConnectService messages.
  */
 #pragma once
 #include <stdint.h>
@@ -11,9 +12,9 @@
 #include "proto/methods.h"
 
 enum status_detail {
-	STATUS_PLAIN,		  /* no details */
-	STATUS_RETRY,		  /* RetryInfo */
-	STATUS_SESSION_CHANGED,	  /* ErrorInfo of INVALID_HANDLE.SESSION_CHANGED, ... */
+	STATUS_PLAIN,		/* no details */
+	STATUS_RETRY,		/* RetryInfo */
+	STATUS_SESSION_CHANGED, /* ErrorInfo of INVALID_HANDLE.SESSION_CHANGED, ... */
 	STATUS_SESSION_CLOSED,
 	STATUS_SESSION_NOT_FOUND,
 };
@@ -21,9 +22,9 @@ enum status_detail {
 struct status {
 	enum grpc_code code;
 	enum status_detail detail;
-	struct str message;  /* UTF-8, not encoded; for the SESSION_* details made from `handle` when absent */
-	struct str handle;   /* session id, for the SESSION_* details */
-	uint32_t retry_ms;   /* for STATUS_RETRY */
+	struct str message; /* UTF-8, cut at 1 KiB; absent: the server's words for SESSION_* */
+	struct str handle;  /* session id, for the SESSION_* details */
+	uint32_t retry_ms;  /* for STATUS_RETRY */
 };
 
 struct status_fields {
@@ -35,8 +36,10 @@ struct status_fields {
 /* All in the arena. E_NOMEM. */
 int status_encode(const struct status *, struct arena *, struct status_fields *ret) MUST_CHECK;
 
-/* The framed (five-byte prefix) empty response of a method with UNBOUND_EMPTY; carries session_id where the method has it. */
-int status_empty_answer(enum method_id, struct str session_id, struct arena *, struct str *ret_frame) MUST_CHECK;
+/* The empty response, with its five-byte prefix and the session_id, of a method of UNBOUND_EMPTY.
+ */
+int status_empty_answer(enum method_id, struct str session_id, struct arena *,
+			struct str *ret_frame) MUST_CHECK;
 
-/* CloneSessionResponse in memory (without prefix): its new_session_id, field 3. E_SYNTAX, E_NOT_FOUND. */
+/* new_session_id (field 3) of a CloneSessionResponse without prefix. E_SYNTAX, E_NOT_FOUND. */
 int status_cloned_session(struct str message, struct str *ret_session_id) MUST_CHECK;

@@ -1,5 +1,6 @@
 /*
- * UUIDs as java.util.UUID.fromString and Python's uuid accept from the clients: 36 characters, any version. Pure.
+ * UUIDs as java.util.UUID.fromString and Python's uuid accept from the clients: 36 characters, any
+ * version. Pure.
  */
 #pragma once
 #include <stdbool.h>
