@@ -1,0 +1,471 @@
+/*
+ * The state of the gateway for people, in the controller: process rows, counters, health rows,
+ * registry in; JSON out.
+ */
+#include "controller/view.h"
+
+#include <errno.h>
+#include <signal.h>
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "proto/uuid.h"
+#include "shm/counters.h"
+#include "shm/health.h"
+#include "shm/procs.h"
+
+#define READERS_MAX 1024
+
+int
+view_open_store(struct view *v, const char **ret_words)
+{
+	return db_open(v->state_dir, false, READERS_MAX, &v->db, ret_words);
+}
+
+void
+view_close(struct view *v)
+{
+	registry_unref(&v->registry);
+	db_close(&v->db);
+}
+
+/* A snapshot that cannot be renewed is used on: what stood a moment ago is better than nothing. */
+static int
+refresh(struct view *v)
+{
+	uint64_t generation = atomic_load(segment_registry_generation(v->segment));
+	struct registry *fresh;
+	const char *words = "";
+	int err;
+
+	if (v->db == NULL)
+		return E_STATE;
+	if (v->registry != NULL && v->registry->generation == generation)
+		return 0;
+	err = registry_load(v->db, generation, &fresh, &words);
+	if (err != 0) {
+		log_warn(NULL, "the registry cannot be read: %s: %s", err_text(err), words);
+		return v->registry != NULL ? 0 : err;
+	}
+	registry_unref(&v->registry);
+	v->registry = fresh;
+	return 0;
+}
+
+/* Rows outlive processes that were killed, until their index is used again. */
+static bool
+is_alive(const struct procs_row *row)
+{
+	pid_t pid = (pid_t)atomic_load(&row->pid);
+
+	return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+}
+
+static uint64_t
+beat_age(const struct procs_row *row)
+{
+	uint64_t beat = atomic_load(&row->beat_ms), now = clock_ms();
+
+	return now > beat ? now - beat : 0;
+}
+
+static bool
+is_ready(const struct procs_row *row, enum proc_kind kind)
+{
+	return atomic_load(&row->kind) == kind && atomic_load(&row->state) == PROC_READY &&
+	       beat_age(row) < VIEW_BEAT_MS && is_alive(row);
+}
+
+static bool
+any_ready(struct view *v, enum proc_kind kind)
+{
+	const struct procs_row *rows = segment_procs(v->segment);
+
+	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
+		if (is_ready(&rows[i], kind))
+			return true;
+	return false;
+}
+
+/* The row of this driver; a row about another one, or about nobody yet, reads as unknown. */
+static struct health
+health_of(struct view *v, const struct registry_driver *d)
+{
+	struct health health;
+
+	if (health_read(&segment_health(v->segment)[d->slot], &health) != 0 ||
+	    health.driver_id != d->id)
+		health = (struct health){.driver_id = d->id, .state = HEALTH_UNKNOWN};
+	return health;
+}
+
+struct tally {
+	unsigned up, down, unknown, draining;
+};
+
+static void
+count_driver(struct view *v, const struct registry_driver *d, struct tally *t)
+{
+	struct health health = health_of(v, d);
+
+	if (health.state == HEALTH_UP)
+		t->up++;
+	else if (health.state == HEALTH_DOWN)
+		t->down++;
+	else
+		t->unknown++;
+	if (d->draining)
+		t->draining++;
+}
+
+static struct tally
+count_drivers(struct view *v)
+{
+	struct tally t = {0};
+
+	if (refresh(v) != 0)
+		return t;
+	for (unsigned i = 0; i < v->registry->drivers_count; i++)
+		count_driver(v, v->registry->by_id[i], &t);
+	return t;
+}
+
+json_t *
+view_missing(struct view *v)
+{
+	json_t *missing = json_array();
+
+	if (!any_ready(v, PROC_KEEPER))
+		json_array_append_new(missing, json_string("the keeper is not ready"));
+	else if (atomic_load(segment_keeper_ok(v->segment)) == 0)
+		json_array_append_new(missing, json_string("the keeper cannot commit"));
+	if (!any_ready(v, PROC_WORKER))
+		json_array_append_new(missing, json_string("no worker is ready"));
+	if (refresh(v) != 0)
+		json_array_append_new(missing, json_string("the store cannot be read yet"));
+	else if (count_drivers(v).up == 0)
+		json_array_append_new(missing, json_string("no driver is up"));
+	return missing;
+}
+
+/* User ids and names are bytes to us; JSON wants UTF-8. */
+static json_t *
+text(struct str s)
+{
+	char plain[512];
+	size_t n = s.n < sizeof(plain) ? s.n : sizeof(plain);
+
+	if (s.p == NULL)
+		return json_null();
+	if (str_is_utf8(s))
+		return json_stringn_nocheck(s.p, s.n);
+	for (size_t i = 0; i < n; i++)
+		plain[i] = (unsigned char)s.p[i] < 0x80 && s.p[i] != 0 ? s.p[i] : '?';
+	return json_stringn_nocheck(plain, n);
+}
+
+static json_t *
+texts(const struct str *list, unsigned count)
+{
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(array, text(list[i]));
+	return array;
+}
+
+static json_t *
+number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *
+show_process(const struct procs_row *row)
+{
+	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:I, s:I, s:i}", "kind",
+			 procs_kind_name(atomic_load(&row->kind)), "slot",
+			 (int)atomic_load(&row->slot), "pid", (int)atomic_load(&row->pid),
+			 "generation", (int)atomic_load(&row->generation), "state",
+			 procs_state_name(atomic_load(&row->state)), "started_ms",
+			 (json_int_t)atomic_load(&row->started_wall_ms), "beat_age_ms",
+			 (json_int_t)beat_age(row), "restarts", (int)atomic_load(&row->restarts));
+}
+
+static json_t *
+show_counters(const uint64_t values[COUNTERS_COUNT])
+{
+	json_t *object = json_object();
+
+	for (unsigned i = 0; i < COUNTERS_COUNT; i++)
+		json_object_set_new(object, counters_info[i].name, number(values[i]));
+	return object;
+}
+
+/* Totals go on over the death of a worker; what was open in it has gone with it. */
+static void
+add_counters(const uint64_t values[COUNTERS_COUNT], bool alive, uint64_t total[COUNTERS_COUNT])
+{
+	for (unsigned i = 0; i < COUNTERS_COUNT; i++)
+		if (alive || !counters_info[i].is_gauge)
+			total[i] += values[i];
+}
+
+static void
+show_processes(struct view *v, json_t *status)
+{
+	const struct procs_row *rows = segment_procs(v->segment);
+	const struct counters_slot *slots = segment_counters(v->segment);
+	json_t *processes = json_array(), *workers = json_array();
+	uint64_t total[COUNTERS_COUNT] = {0}, own[COUNTERS_COUNT];
+
+	_Static_assert(SEGMENT_PROCS == SEGMENT_COUNTERS, "a counter slot per process row");
+	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
+		bool alive = is_alive(&rows[i]);
+
+		counters_sum(&slots[i], 1, own);
+		add_counters(own, alive, total);
+		if (!alive)
+			continue;
+		json_array_append_new(processes, show_process(&rows[i]));
+		if (atomic_load(&rows[i].kind) != PROC_WORKER)
+			continue;
+		json_array_append_new(workers, json_pack("{s:i, s:i, s:o}", "slot",
+							 (int)atomic_load(&rows[i].slot), "pid",
+							 (int)atomic_load(&rows[i].pid), "counters",
+							 show_counters(own)));
+	}
+	json_object_set_new(status, "processes", processes);
+	json_object_set_new(status, "counters", show_counters(total));
+	json_object_set_new(status, "workers", workers);
+}
+
+static uint64_t
+count_sessions(struct view *v)
+{
+	const _Atomic uint32_t *bound = segment_driver_sessions(v->segment);
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < SEGMENT_DRIVERS; i++)
+		total += atomic_load_explicit(&bound[i], memory_order_relaxed);
+	return total;
+}
+
+json_t *
+view_status(struct view *v)
+{
+	struct tally t = count_drivers(v);
+	json_t *missing = view_missing(v);
+	json_t *status =
+		json_pack("{s:s, s:I, s:I, s:i, s:b, s:o, s:I, s:I, s:{s:i, s:i, s:i, s:i}}",
+			  "version", SPARKGW_VERSION, "now_ms", (json_int_t)clock_wall_ms(),
+			  "started_ms", (json_int_t)v->started_ms, "generation", (int)v->generation,
+			  "ready", json_array_size(missing) == 0, "missing", missing, "sessions",
+			  (json_int_t)count_sessions(v), "registry_generation",
+			  (json_int_t)atomic_load(segment_registry_generation(v->segment)),
+			  "drivers", "up", (int)t.up, "down", (int)t.down, "unknown",
+			  (int)t.unknown, "draining", (int)t.draining);
+
+	show_processes(v, status);
+	return status;
+}
+
+static json_t *
+show_cluster(struct view *v, const struct registry_cluster *c)
+{
+	const _Atomic uint32_t *bound = segment_driver_sessions(v->segment);
+	struct tally t = {0};
+	uint64_t sessions = 0;
+
+	for (unsigned i = 0; i < c->drivers_count; i++) {
+		count_driver(v, &c->drivers[i], &t);
+		sessions += atomic_load(&bound[c->drivers[i].slot]);
+	}
+	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:i, s:i, s:i, s:I}", "name",
+			 text(c->name), "team", text(c->team), "env", text(c->env), "region",
+			 text(c->region), "shared", c->shared, "teams",
+			 texts(c->teams, c->teams_count), "hosts", texts(c->hosts, c->hosts_count),
+			 "origin", text(c->origin), "drivers", (int)c->drivers_count, "up",
+			 (int)t.up, "draining", (int)t.draining, "sessions", (json_int_t)sessions);
+}
+
+/* Of a worker that was killed the slot still says what ran: only living ones count. */
+static uint64_t
+count_running(struct view *v, unsigned driver_slot)
+{
+	const struct procs_row *rows = segment_procs(v->segment);
+	const struct counters_slot *slots = segment_counters(v->segment);
+	uint64_t running = 0;
+
+	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
+		uint32_t here =
+			atomic_load_explicit(&slots[i].running[driver_slot], memory_order_relaxed);
+
+		if (here > 0 && is_alive(&rows[i]))
+			running += here;
+	}
+	return running;
+}
+
+static json_t *
+show_address(const struct sock_addr *address)
+{
+	char buf[SOCK_ADDR_TEXT];
+
+	if (address->family == 0)
+		return json_null();
+	return json_string(sock_addr_text(address, buf, sizeof(buf)));
+}
+
+static json_t *
+show_driver(struct view *v, const struct registry_driver *d)
+{
+	struct health h = health_of(v, d);
+	json_t *driver = json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:s}", "cluster",
+				   text(d->cluster->name), "name", text(d->name), "address",
+				   text(d->address), "resolved", show_address(&h.address), "state",
+				   health_state_name(h.state), "reason",
+				   health_reason_name(h.reason), "id", (int)d->id, "weight",
+				   (int)d->weight, "wanted", d->draining ? "drain" : "active");
+
+	json_object_set_new(driver, "since_ms", number(h.since_wall_ms));
+	json_object_set_new(driver, "probed_ms", number(h.probed_wall_ms));
+	json_object_set_new(driver, "rtt_us", number(h.rtt_us));
+	json_object_set_new(driver, "failures", number(h.failures));
+	json_object_set_new(driver, "changes", number(h.changes));
+	json_object_set_new(driver, "sessions",
+			    number(atomic_load(&segment_driver_sessions(v->segment)[d->slot])));
+	json_object_set_new(driver, "running", number(count_running(v, d->slot)));
+	return driver;
+}
+
+static json_t *
+wrap(json_t *rows)
+{
+	return json_pack("{s:I, s:o}", "now_ms", (json_int_t)clock_wall_ms(), "rows", rows);
+}
+
+int
+view_clusters(struct view *v, json_t **ret)
+{
+	int err = refresh(v);
+	json_t *rows;
+
+	if (err != 0)
+		return err;
+	rows = json_array();
+	for (unsigned i = 0; i < v->registry->clusters_count; i++)
+		json_array_append_new(rows, show_cluster(v, &v->registry->clusters[i]));
+	*ret = wrap(rows);
+	return 0;
+}
+
+int
+view_drivers(struct view *v, json_t **ret)
+{
+	int err = refresh(v);
+	json_t *rows;
+
+	if (err != 0)
+		return err;
+	rows = json_array();
+	for (unsigned i = 0; i < v->registry->clusters_count; i++) {
+		const struct registry_cluster *c = &v->registry->clusters[i];
+
+		for (unsigned j = 0; j < c->drivers_count; j++)
+			json_array_append_new(rows, show_driver(v, &c->drivers[j]));
+	}
+	*ret = wrap(rows);
+	return 0;
+}
+
+/* One answer looks at no more than this many rows, a thousand in each read transaction, so that a
+ * filter that matches little cannot hold the process. The asker goes on at `next`. */
+#define STEP_ROWS 1000u
+#define STEPS	  10u
+
+struct page {
+	struct view *view;
+	const struct query *query;
+	json_t *rows;
+	unsigned seen; /* in this transaction */
+	bool more;
+	struct session_key last; /* its user points into user_bytes */
+	char user_bytes[SESSION_USER_MAX];
+	bool has_last;
+};
+
+static json_t *
+show_session(struct view *v, const struct session_key *key, const struct session *s)
+{
+	const struct registry_driver *d = registry_driver(v->registry, s->driver_id);
+	char id[UUID_TEXT];
+
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I}", "id",
+			 uuid_text(key->id, id), "user", text(key->user), "team", text(s->team),
+			 "env", text(s->env), "cluster", text(s->cluster), "driver",
+			 d != NULL ? text(d->name) : json_null(), "state",
+			 sessions_state_name(s->state), "created_ms", (json_int_t)s->created_ms,
+			 "seen_ms", (json_int_t)s->seen_ms);
+}
+
+static int
+visit_session(void *arg, const struct session_key *key, const struct session *s)
+{
+	struct page *p = arg;
+
+	if (p->has_last && memcmp(p->last.id, key->id, 16) == 0 && str_eq(p->last.user, key->user))
+		return 0;
+	if (p->seen == STEP_ROWS || json_array_size(p->rows) == p->query->limit) {
+		p->more = true;
+		return 1;
+	}
+	p->seen++;
+	memcpy(p->last.id, key->id, 16);
+	memcpy(p->user_bytes, key->user.p, key->user.n);
+	p->last.user = (struct str){p->user_bytes, key->user.n};
+	p->has_last = true;
+	if (query_wants(p->query, key->user, s->team))
+		json_array_append_new(p->rows, show_session(p->view, key, s));
+	return 0;
+}
+
+static int
+step(struct page *p)
+{
+	int err = db_read_begin(p->view->db);
+
+	if (err == 0) {
+		p->seen = 0;
+		p->more = false;
+		err = sessions_scan(p->view->db, p->has_last ? &p->last : NULL, visit_session, p);
+	}
+	db_read_end(p->view->db);
+	return err;
+}
+
+int
+view_sessions(struct view *v, const struct query *q, json_t **ret)
+{
+	struct page p = {.view = v, .query = q};
+	char cursor[QUERY_CURSOR];
+	int err = refresh(v);
+
+	if (err != 0)
+		return err;
+	p.rows = json_array();
+	p.last = q->after;
+	p.has_last = q->has_after;
+	for (unsigned i = 0; err == 0 && i < STEPS; i++) {
+		err = step(&p);
+		if (!p.more || json_array_size(p.rows) == q->limit)
+			break;
+	}
+	if (err != 0) {
+		json_decref(p.rows);
+		return err;
+	}
+	*ret = wrap(p.rows);
+	json_object_set_new(*ret, "next",
+			    p.more ? json_string(query_cursor(&p.last, cursor)) : json_null());
+	return 0;
+}

@@ -1,0 +1,37 @@
+/*
+ * What people see of the gateway, as JSON: made from the shared segment and the store, both only
+ * read.
+ *
+ * Times are wall-clock milliseconds in members ending in `_ms`; `now_ms` of the same answer makes
+ * ages of them. The owner of an answer is the caller. The registry's snapshot is renewed when its
+ * generation has moved.
+ */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include "controller/query.h"
+#include "shm/registry.h"
+#include "shm/segment.h"
+
+#define VIEW_BEAT_MS 5000u /* who has not beaten for that long does not count as ready */
+
+struct view {
+	struct segment *segment;
+	const char *state_dir;
+	struct db *db;		   /* NULL: not open yet */
+	struct registry *registry; /* NULL: not loaded yet */
+	unsigned generation;	   /* of the configuration */
+	uint64_t started_ms;	   /* of the gateway, wall clock */
+};
+
+int view_open_store(struct view *, const char **ret_words) MUST_CHECK; /* as db_open() */
+void view_close(struct view *);
+
+/* Why the gateway is not ready: an array of words, empty when it is. */
+json_t *view_missing(struct view *);
+json_t *view_status(struct view *);
+
+/* The others need the store. E_STATE: not open yet; else what the store answered. */
+int view_clusters(struct view *, json_t **ret) MUST_CHECK;
+int view_drivers(struct view *, json_t **ret) MUST_CHECK;
+int view_sessions(struct view *, const struct query *, json_t **ret) MUST_CHECK;
