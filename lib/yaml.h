@@ -31,6 +31,8 @@ struct yaml_error {
 	struct yaml_error *next;
 };
 
-/* *ret_root is NULL for an empty document. On E_SYNTAX/E_LIMIT the errors say what; both live in the arena. */
+/* *ret_root is NULL for an empty document. On E_SYNTAX/E_LIMIT *ret_errors says what; both live in the arena. */
 int yaml_parse(struct arena *, struct str text, struct yaml_node **ret_root, struct yaml_error **ret_errors) MUST_CHECK;
 struct yaml_node *yaml_get(struct yaml_node *map, const char *key); /* NULL when absent or not a map */
+/* At most 60 bytes of a key or value, control bytes as '?', for the words of an error. "" when the arena is full. */
+const char *yaml_shown(struct arena *, struct str s);
