@@ -32,7 +32,7 @@ struct h2_stream_ops {
 	void (*data)(struct h2_stream *, struct str bytes); /* give credit with h2_consume() when handed on */
 	void (*end)(struct h2_stream *);		    /* after data: the peer sends no more */
 	void (*sent)(struct h2_stream *);		    /* body bytes have left for the output */
-	void (*stalled)(struct h2_stream *); /* the peer has taken next to nothing for a minute, though there is some */
+	void (*stalled)(struct h2_stream *); /* the peer has taken next to nothing for ten minutes, though there is some */
 	void (*closed)(struct h2_stream *, uint32_t code); /* last call; HTTP/2 error code */
 };
 

@@ -1,0 +1,121 @@
+/*
+ * The listeners' sockets: in readiness, out connections (client.c). Short of descriptors, accepting
+ * pauses for a moment instead of spinning; over the connection limit, a connection is closed at
+ * once.
+ */
+#include <stdlib.h>
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/sock.h"
+#include "workers/accept.h"
+#include "workers/client.h"
+#include "workers/context.h"
+
+#define PER_TURN  32
+#define PAUSE_MS  200u
+#define WORDS_GAP 10000u /* at most one line about it in that time */
+
+struct acceptor {
+	struct acceptor *next;
+	struct worker *worker;
+	SSL_CTX *tls;
+	int fd;
+	struct loop_io watch;
+	struct loop_timer pause;
+};
+
+static void readable(void *arg, unsigned events);
+
+static void
+warn_seldom(struct worker *w, const char *words)
+{
+	static uint64_t last;
+	uint64_t now = loop_ms(w->loop);
+
+	if (last == 0 || now - last >= WORDS_GAP)
+		log_warn(NULL, "not accepting: %s", words);
+	last = now;
+}
+
+static void
+go_on(void *arg)
+{
+	struct acceptor *a = arg;
+
+	loop_io_events(&a->watch, LOOP_READ);
+}
+
+/* Connections open in all workers: each counts its own, all read. */
+static bool
+full(const struct worker *w)
+{
+	const struct counters_slot *slots = segment_counters(w->setup->segment);
+	const struct procs_row *rows = segment_procs(w->setup->segment);
+	uint64_t open = 0;
+
+	for (unsigned i = 0; i < SEGMENT_COUNTERS; i++)
+		if (atomic_load_explicit(&rows[i].pid, memory_order_relaxed) != 0)
+			open += atomic_load_explicit(&slots[i].v[COUNTER_connections_open],
+						     memory_order_relaxed);
+	return open >= w->conf->limit_connections;
+}
+
+static void
+readable(void *arg, unsigned events)
+{
+	struct acceptor *a = arg;
+	struct worker *w = a->worker;
+
+	(void)events;
+	for (int i = 0; i < PER_TURN; i++) {
+		struct sock_addr peer;
+		int fd;
+		int rc = sock_accept(a->fd, &fd, &peer);
+
+		if (rc == E_FULL) {
+			warn_seldom(w, "out of descriptors or memory");
+			loop_io_events(&a->watch, 0);
+			loop_timer_start(w->loop, &a->pause, PAUSE_MS, 0, go_on, a);
+			return;
+		}
+		if (rc != 0)
+			return;
+		if (full(w)) {
+			warn_seldom(w, "limits.connections reached");
+			sock_close(&fd);
+			continue;
+		}
+		client_open(w, fd, a->tls, &peer);
+	}
+}
+
+void
+accept_start(struct worker *w)
+{
+	for (unsigned i = 0; i < w->setup->listeners_count; i++) {
+		const struct worker_listener *l = &w->setup->listeners[i];
+
+		for (unsigned k = 0; k < l->fds_count; k++) {
+			struct acceptor *a = calloc(1, sizeof *a);
+
+			ASSERT(a != NULL);
+			*a = (struct acceptor){
+				.worker = w, .tls = l->tls, .fd = l->fds[k], .next = w->acceptors};
+			w->acceptors = a;
+			loop_io_start(w->loop, &a->watch, a->fd, LOOP_READ, readable, a);
+		}
+	}
+}
+
+void
+accept_stop(struct worker *w)
+{
+	while (w->acceptors != NULL) {
+		struct acceptor *a = w->acceptors;
+
+		w->acceptors = a->next;
+		loop_timer_stop(&a->pause);
+		loop_io_stop(&a->watch);
+		free(a);
+	}
+}

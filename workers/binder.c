@@ -1,0 +1,258 @@
+/*
+ * The worker's side of the keeper's channel. In: steps of RPCs that need a binding; out: messages
+ * to the keeper, and its answers back to those who wait. A keeper that dies leaves the questions in
+ * the socket or in our list; they are sent once more, then given up.
+ */
+#include <stdlib.h>
+#include "lib/clock.h"
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "workers/binder.h"
+#include "workers/client.h"
+#include "workers/context.h"
+
+#define TOUCH_EVERY_MS 60000u
+#define TOUCHED_SIZE   4096 /* direct-mapped; a collision costs one more message */
+#define CHECK_EVERY_MS 250u
+#define WAITING_MAX    20000u
+
+struct touched {
+	uint64_t key;
+	uint64_t at_ms;
+};
+
+struct binder {
+	struct worker *worker;
+	struct msg_channel channel;
+	struct binder_ask *first, *last;
+	unsigned waiting;
+	uint32_t next_id;
+	struct loop_timer check;
+	struct hash_key hash;
+	struct touched touched[TOUCHED_SIZE];
+};
+
+static void
+unlink_ask(struct binder *b, struct binder_ask *a)
+{
+	ASSERT(a->waiting);
+	a->waiting = false;
+	b->waiting--;
+	if (a->prev != NULL)
+		a->prev->next = a->next;
+	else
+		b->first = a->next;
+	if (a->next != NULL)
+		a->next->prev = a->prev;
+	else
+		b->last = a->prev;
+	a->next = a->prev = NULL;
+}
+
+static void
+finish(struct binder *b, struct binder_ask *a, int err, const struct binder_found *found)
+{
+	unlink_ask(b, a);
+	a->done(a, err, found);
+}
+
+static void
+got_bound(struct binder *b, const struct keeper_bound *m)
+{
+	struct binder_found found = {(enum session_state)m->state, m->driver_id, m->created_ms,
+				     m->created_ms};
+
+	for (struct binder_ask *a = b->first; a != NULL; a = a->next)
+		if (a->id == m->head.id) {
+			finish(b, a, m->result, &found);
+			return;
+		}
+}
+
+static void
+got(void *arg, const struct msg_head *head)
+{
+	struct binder *b = arg;
+
+	if (head->type == KEEPER_BOUND && MSG_IS(head, keeper_bound)) {
+		got_bound(b, (const void *)head);
+	} else if (head->type == KEEPER_CLOSED && MSG_IS(head, keeper_closed)) {
+		const struct keeper_closed *m = (const void *)head;
+		struct session_key key = {.user = {m->key.user, m->key.user_len}};
+
+		memcpy(key.id, m->key.id, sizeof key.id);
+		client_session_closed(b->worker, &key);
+	}
+}
+
+static void
+put_key(struct keeper_key *to, const struct session_key *key)
+{
+	ASSERT(key->user.n > 0 && key->user.n <= SESSION_USER_MAX);
+	memcpy(to->id, key->id, sizeof to->id);
+	memcpy(to->user, key->user.p, key->user.n);
+	to->user_len = (uint16_t)key->user.n;
+}
+
+/* Gives up what waited too long; sends once more what the keeper may have lost. */
+static void
+check(void *arg)
+{
+	struct binder *b = arg;
+	uint64_t now = loop_ms(b->worker->loop);
+
+	for (struct binder_ask *a = b->first, *next; a != NULL; a = next) {
+		next = a->next;
+		if (now - a->asked_ms >= KEEPER_WAIT_MS) {
+			finish(b, a, E_TIMEOUT, NULL);
+		} else if (a->sent_ms == 0 || now - a->sent_ms >= KEEPER_RESEND_MS) {
+			if (msg_send(b->channel.fd, &a->message.head) == 0)
+				a->sent_ms = now;
+		}
+	}
+	if (b->first == NULL)
+		loop_timer_stop(&b->check);
+}
+
+struct binder *
+binder_new(struct worker *w)
+{
+	struct binder *b = calloc(1, sizeof *b);
+
+	ASSERT(b != NULL);
+	b->worker = w;
+	hash_key_random(&b->hash);
+	b->next_id = (uint32_t)b->hash.k0; /* answers to a predecessor in this seat match nothing */
+	msg_open(&b->channel, w->loop, w->setup->keeper_fd, got, NULL, b);
+	return b;
+}
+
+void
+binder_free(struct binder **b)
+{
+	if (*b == NULL)
+		return;
+	ASSERT((*b)->first == NULL);
+	loop_timer_stop(&(*b)->check);
+	msg_close(&(*b)->channel);
+	free(*b);
+	*b = NULL;
+}
+
+int
+binder_find(struct binder *b, const struct session_key *key, struct binder_found *ret)
+{
+	struct db *db = b->worker->db;
+	struct session s;
+	int rc = db_read_begin(db);
+
+	if (rc == 0)
+		rc = sessions_get(db, key, &s);
+	db_read_end(db);
+	if (rc != 0)
+		return rc == E_NOT_FOUND ? rc : E_IO;
+	uint64_t now = clock_wall_ms();
+	bool mark = s.state != SESSION_BOUND;
+	uint64_t age = now > s.seen_ms ? now - s.seen_ms : 0;
+	if (mark && age > SESSION_MARK_MS)
+		return E_NOT_FOUND; /* the keeper has not swept it yet */
+	*ret = (struct binder_found){s.state, s.driver_id, s.created_ms, s.seen_ms};
+	return 0;
+}
+
+void
+binder_bind(struct binder *b, struct binder_ask *a, const struct session_key *key,
+	    uint32_t driver_id, struct str cluster, struct str team, struct str env)
+{
+	uint64_t now = loop_ms(b->worker->loop);
+	struct keeper_bind *m = &a->message;
+
+	ASSERT(!a->waiting);
+	*m = (struct keeper_bind){.head = {KEEPER_BIND, sizeof *m, ++b->next_id},
+				  .driver_id = driver_id};
+	put_key(&m->key, key);
+	str_copy(m->cluster, sizeof m->cluster, cluster);
+	str_copy(m->team, sizeof m->team, team);
+	str_copy(m->env, sizeof m->env, env);
+	a->id = m->head.id;
+	a->asked_ms = now;
+	a->waiting = true;
+	a->next = NULL;
+	a->prev = b->last;
+	*(b->last != NULL ? &b->last->next : &b->first) = a;
+	b->last = a;
+	a->sent_ms = 0;
+	if (++b->waiting > WAITING_MAX) /* overload: give up at the next check */
+		a->asked_ms = now > KEEPER_WAIT_MS ? now - KEEPER_WAIT_MS : 0;
+	else if (msg_send(b->channel.fd, &m->head) == 0)
+		a->sent_ms = now;
+	if (!loop_timer_active(&b->check))
+		loop_timer_start(b->worker->loop, &b->check, CHECK_EVERY_MS, CHECK_EVERY_MS, check,
+				 b);
+}
+
+int
+binder_bind_like(struct binder *b, struct binder_ask *a, const struct session_key *key,
+		 const struct session_key *like)
+{
+	struct db *db = b->worker->db;
+	struct session s;
+	int rc = db_read_begin(db);
+
+	if (rc == 0)
+		rc = sessions_get(db, like, &s);
+	if (rc == 0)
+		binder_bind(b, a, key, s.driver_id, s.cluster, s.team, s.env);
+	db_read_end(db);
+	return rc;
+}
+
+void
+binder_cancel(struct binder *b, struct binder_ask *a)
+{
+	if (a->waiting)
+		unlink_ask(b, a);
+}
+
+static void
+tell(struct binder *b, enum keeper_type type, const struct session_key *key, uint32_t driver_id,
+     uint64_t created_ms)
+{
+	struct keeper_note m = {.head = {(uint16_t)type, sizeof m, 0},
+				.driver_id = driver_id,
+				.created_ms = created_ms};
+
+	put_key(&m.key, key);
+	if (msg_send(b->channel.fd, &m.head) != 0)
+		log_debug(NULL, "keeper's queue is full: a note was dropped");
+}
+
+void
+binder_touch(struct binder *b, const struct session_key *key, const struct binder_found *found)
+{
+	uint64_t wall = clock_wall_ms(), now = loop_ms(b->worker->loop);
+
+	if (wall < found->seen_ms + TOUCH_EVERY_MS)
+		return;
+	uint64_t h = hash_sip(&b->hash, key->id, sizeof key->id) ^
+		     hash_sip(&b->hash, key->user.p, key->user.n);
+	struct touched *t = &b->touched[h % TOUCHED_SIZE];
+	if (t->key == h && now - t->at_ms < TOUCH_EVERY_MS)
+		return;
+	*t = (struct touched){h, now};
+	tell(b, KEEPER_TOUCH, key, 0, 0);
+}
+
+void
+binder_release(struct binder *b, const struct session_key *key, uint32_t driver_id)
+{
+	tell(b, KEEPER_RELEASE, key, driver_id, 0);
+}
+
+void
+binder_lost(struct binder *b, const struct session_key *key, uint32_t driver_id,
+	    uint64_t created_ms)
+{
+	tell(b, KEEPER_LOST, key, driver_id, created_ms);
+}

@@ -1,0 +1,29 @@
+/*
+ * One connection of a client: an HTTP/2 server whose streams are RPCs.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "h2/h2.h"
+#include "lib/sock.h"
+#include "shm/sessions.h"
+
+struct worker;
+
+struct client {
+	unsigned magic;
+	struct h2 h2;
+	struct worker *worker;
+	struct client *prev, *next; /* of the worker */
+	struct sock_addr peer;
+	uint32_t id;
+	uint32_t rpcs; /* begun */
+	bool tls;
+};
+
+/* Takes over fd. */
+void client_open(struct worker *, int fd, SSL_CTX *tls, const struct sock_addr *peer);
+void client_drain_all(struct worker *); /* GOAWAY to each */
+/* Ends every RPC under way of this session with SESSION_CLOSED (an administrator closed it). */
+void client_session_closed(struct worker *, const struct session_key *);
+const char *client_text(const struct client *, char *buf, size_t size); /* "client=7 peer=127.0.0.1:4711" */

@@ -1,0 +1,180 @@
+/*
+ * Which driver has this session? In: user and session id; out: a driver id whose binding is
+ * committed, or a refusal. Nothing of a session reaches a driver before that.
+ */
+#include <stddef.h>
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "proto/uuid.h"
+#include "workers/answer.h"
+#include "workers/route.h"
+
+#define ANONYMOUS "anonymous"
+
+/* ---- the key ---- */
+
+static enum rpc_step
+take_key(struct rpc *r)
+{
+	const struct envelope *e = &r->envelope;
+	struct str user = r->who.user;
+
+	if (!r->who.verified)
+		user = e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS);
+	r->key.user = arena_str(r->arena, user);
+	r->user_name = r->who.verified ? r->key.user : arena_str(r->arena, e->user_name);
+	if (r->user_name.n == 0)
+		r->user_name = STR_NONE;
+	str_copy(r->session_text, sizeof r->session_text, e->session_id);
+	if (uuid_parse(e->session_id, r->key.id) != 0)
+		return rpc_refuse(r, GRPC_INVALID_ARGUMENT, "session_id is not a UUID");
+	if (r->key.user.n == 0 || r->key.user.n > SESSION_USER_MAX)
+		return rpc_refuse(r, GRPC_INVALID_ARGUMENT,
+				  "user id is empty or longer than 256 bytes");
+	return arena_failed(r->arena) ? rpc_refuse(r, GRPC_RESOURCE_EXHAUSTED, "out of memory")
+				      : STEP_ON;
+}
+
+static enum rpc_step
+session_error(struct rpc *r, enum status_detail detail)
+{
+	struct status s = {
+		.code = GRPC_INTERNAL, .detail = detail, .handle = str_from(r->session_text)};
+
+	return rpc_refuse_with(r, &s);
+}
+
+/* ---- a binding that stands ---- */
+
+enum rpc_step
+route_lost(struct rpc *r)
+{
+	binder_lost(r->worker->binder, &r->key, r->driver_id, r->bound_at_ms);
+	return session_error(r, STATUS_SESSION_CHANGED);
+}
+
+/* The checker saw the driver's process go after this binding was made. */
+static bool
+driver_was_lost(const struct rpc *r, const struct registry_driver *d)
+{
+	struct health h;
+
+	return worker_health(r->worker, d, &h) && h.lost_wall_ms != 0 &&
+	       r->bound_at_ms <= h.lost_wall_ms;
+}
+
+static enum rpc_step
+use_binding(struct rpc *r, const struct binder_found *b)
+{
+	r->driver_id = b->driver_id;
+	r->bound_at_ms = b->created_ms;
+	if (b->state == SESSION_CLOSED)
+		return session_error(r, STATUS_SESSION_CLOSED);
+	if (b->state == SESSION_LOST)
+		return session_error(r, STATUS_SESSION_CHANGED);
+	struct registry_driver *d = worker_driver(r->worker, b->driver_id);
+	if (d == NULL || driver_was_lost(r, d))
+		return route_lost(r);
+	r->bound = true;
+	return STEP_ON;
+}
+
+/* ---- a new binding ---- */
+
+static void
+bind_done(struct binder_ask *a, int err, const struct binder_found *found)
+{
+	struct rpc *r = (struct rpc *)(void *)((char *)a - offsetof(struct rpc, ask));
+
+	switch (err) {
+	case 0: break;
+	case E_TIMEOUT:
+		(void)rpc_unavailable(r, "sessions cannot be placed at the moment", 1000);
+		return;
+	case E_FULL:
+	case E_IO:
+		(void)rpc_unavailable(r, "sessions cannot be stored at the moment", 5000);
+		return;
+	default: (void)rpc_unavailable(r, "the chosen driver has just been removed", 100); return;
+	}
+	r->fresh = found->driver_id == r->choice.driver->id;
+	if (use_binding(r, found) == STEP_ON)
+		rpc_run(r);
+}
+
+static enum rpc_step
+bind_new(struct rpc *r)
+{
+	struct worker *w = r->worker;
+	struct router_view view = {w->conf, w->registry, w->health,
+				   segment_driver_sessions(w->setup->segment)};
+	struct router_refusal no;
+	uint64_t key = hash_stable(r->key.id, sizeof r->key.id,
+				   hash_stable(r->key.user.p, r->key.user.n, 0));
+
+	r->wish.host = r->host;
+	r->wish.team = r->team;
+	r->wish.env = r->env;
+	r->wish.who = &r->who;
+	if (router_pick(&view, &r->wish, key, r->arena, &r->choice, &no) != 0) {
+		if (no.code == GRPC_UNAVAILABLE)
+			return rpc_unavailable(r, no.words, 1000);
+		return rpc_refuse(r, no.code, no.words);
+	}
+	registry_unref(&r->registry);
+	r->registry = registry_ref(w->registry);
+	r->ask.done = bind_done;
+	binder_bind(w->binder, &r->ask, &r->key, r->choice.driver->id, r->choice.cluster->name,
+		    r->choice.team, r->choice.env);
+	return STEP_WAIT;
+}
+
+bool
+route_elsewhere(struct rpc *r)
+{
+	if (r->rerouted)
+		return false;
+	r->rerouted = true;
+	r->fresh = r->bound = false;
+	r->wish.avoid_driver = r->driver_id;
+	binder_release(r->worker->binder, &r->key, r->driver_id);
+	r->state = RPC_ROUTE; /* the one step back: nothing was sent, and the binding is nobody's
+				 yet */
+	(void)bind_new(r);
+	return true;
+}
+
+static enum rpc_step
+unbound(struct rpc *r)
+{
+	switch (r->method->unbound) {
+	case UNBOUND_NOT_FOUND: return session_error(r, STATUS_SESSION_NOT_FOUND);
+	case UNBOUND_EMPTY: return answer_empty(r);
+	case UNBOUND_CREATE: break;
+	}
+	if (r->method->id == METHOD_CONFIG && r->envelope.whole)
+		router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
+	return bind_new(r);
+}
+
+enum rpc_step
+route_step(struct rpc *r)
+{
+	struct binder_found found;
+
+	if (r->bound)
+		return STEP_ON;
+	worker_refresh(r->worker);
+	if (take_key(r) != STEP_ON)
+		return STEP_END;
+	switch (binder_find(r->worker->binder, &r->key, &found)) {
+	case 0: break;
+	case E_NOT_FOUND: return unbound(r);
+	default: return rpc_unavailable(r, "the session store cannot be read", 1000);
+	}
+	if (use_binding(r, &found) != STEP_ON)
+		return STEP_END;
+	binder_touch(r->worker->binder, &r->key, &found);
+	return STEP_ON;
+}

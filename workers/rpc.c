@@ -1,0 +1,242 @@
+/*
+ * The spine: one function moves every RPC through its states, in the order of a good RPC's life.
+ * What the steps do stands in request.c, route.c and answer.c.
+ */
+#include <stdlib.h>
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "workers/answer.h"
+#include "workers/request.h"
+#include "workers/route.h"
+#include "workers/rpc.h"
+
+#define RPC_MAGIC     0x52504321u
+#define ARENA_FIRST   4096
+#define ARENA_CEILING (1u << 20) /* headers both ways, two envelope heads */
+#define FREE_MAX      256
+
+static struct rpc *free_list;
+static unsigned free_count;
+
+struct rpc *
+rpc_of_client(struct h2_stream *s)
+{
+	struct rpc *r = (struct rpc *)(void *)((char *)s - offsetof(struct rpc, client));
+
+	CHECK_MAGIC(r, RPC_MAGIC);
+	return r;
+}
+
+struct rpc *
+rpc_of_driver(struct h2_stream *s)
+{
+	struct rpc *r = (struct rpc *)(void *)((char *)s - offsetof(struct rpc, driver));
+
+	CHECK_MAGIC(r, RPC_MAGIC);
+	return r;
+}
+
+/* ---- birth and death ---- */
+
+static struct rpc *
+take(void)
+{
+	struct rpc *r = free_list;
+	struct arena *arena;
+
+	if (r != NULL) {
+		free_list = r->next_free;
+		free_count--;
+		arena = r->arena;
+	} else {
+		r = malloc(sizeof *r);
+		arena = arena_new(ARENA_FIRST, ARENA_CEILING);
+		if (r == NULL || arena == NULL) {
+			free(r);
+			arena_free(&arena);
+			return NULL;
+		}
+	}
+	memset(r, 0, sizeof *r);
+	r->arena = arena;
+	return r;
+}
+
+struct h2_stream *
+rpc_new(struct client *c)
+{
+	struct rpc *r = take();
+
+	if (r == NULL)
+		return NULL;
+	r->magic = RPC_MAGIC;
+	r->state = RPC_HEADERS;
+	r->worker = c->worker;
+	r->conn = c;
+	r->id = ++c->rpcs;
+	r->begun_ms = loop_ms(c->worker->loop);
+	r->replayable = true;
+	h2_stream_init(&r->client, &request_ops, r->arena);
+	h2_stream_init(&r->driver, &answer_ops, r->arena);
+	envelope_init(&r->envelope, r->arena);
+	counters_add(r->worker->counters, COUNTER_rpcs_open, 1);
+	counters_add(r->worker->counters, COUNTER_rpcs_total, 1);
+	return &r->client;
+}
+
+static void
+bury(void *arg)
+{
+	struct rpc *r = arg;
+
+	CHECK_MAGIC(r, RPC_MAGIC);
+	h2_fields_clear(&r->client.in);
+	h2_fields_clear(&r->driver.in);
+	body_clear(&r->client.out);
+	body_clear(&r->driver.out);
+	pool_clear(&r->pending);
+	pool_clear(&r->replay);
+	pool_clear(&r->held);
+	registry_unref(&r->registry);
+	r->magic = 0;
+	if (free_count >= FREE_MAX) {
+		arena_free(&r->arena);
+		free(r);
+		return;
+	}
+	arena_reset(r->arena);
+	r->next_free = free_list;
+	free_list = r;
+	free_count++;
+}
+
+void
+rpc_trim(void)
+{
+	while (free_list != NULL) {
+		struct rpc *r = free_list;
+
+		free_list = r->next_free;
+		arena_free(&r->arena);
+		free(r);
+	}
+	free_count = 0;
+}
+
+/* The streams' frames may point into the arena until nghttp2 has closed both. */
+void
+rpc_maybe_free(struct rpc *r)
+{
+	if (!r->client_closed || r->driver.h2 != NULL || r->buried)
+		return;
+	ASSERT(r->state == RPC_DONE);
+	r->buried = true;
+	binder_cancel(r->worker->binder, &r->ask);
+	loop_timer_stop(&r->deadline);
+	rpc_uncount_running(r);
+	counters_add(r->worker->counters, COUNTER_rpcs_open, -1);
+	loop_later(r->worker->loop, LOOP_FREE, &r->bury, bury, r);
+}
+
+void
+rpc_uncount_running(struct rpc *r)
+{
+	if (!r->running_counted)
+		return;
+	r->running_counted = false;
+	_Atomic uint32_t *running = &r->worker->counters->running[r->driver_slot];
+	atomic_store_explicit(running, atomic_load_explicit(running, memory_order_relaxed) - 1,
+			      memory_order_relaxed);
+}
+
+/* ---- the states ---- */
+
+static void
+enter(struct rpc *r, enum rpc_state state)
+{
+	ASSERT(state == r->state + 1 || state == RPC_DONE);
+	ASSERT(r->state != RPC_DONE);
+	r->state = state;
+}
+
+void
+rpc_finish(struct rpc *r, unsigned status)
+{
+	if (r->state == RPC_DONE)
+		return;
+	enter(r, RPC_DONE);
+	r->status = status;
+	loop_timer_stop(&r->deadline);
+	binder_cancel(r->worker->binder, &r->ask);
+	if (status != GRPC_OK)
+		counters_add(r->worker->counters, COUNTER_rpcs_failed, 1);
+}
+
+static enum rpc_step
+step_who(struct rpc *r)
+{
+	const char *why;
+
+	if (authn_check(r->worker->authn, r->authorization, r->authentication, &r->who, &why) != 0)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, why);
+	return STEP_ON;
+}
+
+void
+rpc_run(struct rpc *r)
+{
+	CHECK_MAGIC(r, RPC_MAGIC);
+	for (;;) {
+		enum rpc_step s = STEP_WAIT;
+
+		switch (r->state) {
+		case RPC_HEADERS: s = request_headers(r); break;   /* :path -> method, deadline */
+		case RPC_WHO: s = step_who(r); break;		   /* token -> person */
+		case RPC_ENVELOPE: s = request_envelope(r); break; /* first message -> session */
+		case RPC_ROUTE: s = route_step(r); break;	   /* session -> driver */
+		case RPC_OPEN: s = request_open(r); break;	   /* a stream to it */
+		case RPC_PUMP: s = request_pump(r); break;	   /* both ways until trailers */
+		case RPC_DONE: return;
+		}
+		if (s == STEP_WAIT || r->state == RPC_DONE)
+			return;
+		ASSERT(s == STEP_ON);
+		enter(r, r->state + 1);
+	}
+}
+
+/* ---- refusing ---- */
+
+enum rpc_step
+rpc_refuse_with(struct rpc *r, const struct status *status)
+{
+	if (r->state == RPC_DONE)
+		return STEP_END;
+	answer_refusal(r, status);
+	counters_add(r->worker->counters, COUNTER_rpcs_refused, 1);
+	rpc_finish(r, status->code);
+	h2_reset(&r->driver, NGHTTP2_CANCEL);
+	return STEP_END;
+}
+
+enum rpc_step
+rpc_refuse(struct rpc *r, enum grpc_code code, const char *words)
+{
+	struct status status = {.code = code, .detail = STATUS_PLAIN, .message = str_from(words)};
+
+	return rpc_refuse_with(r, &status);
+}
+
+enum rpc_step
+rpc_unavailable(struct rpc *r, const char *words, uint32_t retry_ms)
+{
+	struct status status = {
+		.code = GRPC_UNAVAILABLE,
+		.detail = STATUS_RETRY,
+		.message = str_from(words),
+		.retry_ms = retry_ms,
+	};
+
+	return rpc_refuse_with(r, &status);
+}

@@ -1,0 +1,168 @@
+/*
+ * A worker's life: open the store, take the registry, say READY, accept after GO, drain, leave. The
+ * data path itself is in client.c and rpc.c.
+ */
+#include <openssl/rand.h>
+#include <signal.h>
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/pool.h"
+#include "workers/accept.h"
+#include "workers/authn.h"
+#include "workers/binder.h"
+#include "workers/client.h"
+#include "workers/context.h"
+#include "workers/driver_pool.h"
+#include "workers/rpc.h"
+
+#define WORKER_MAGIC	 0x574F524Bu
+#define OPEN_RETRY_MS	 50u
+#define SECOND_MS	 1000u
+#define LEAVE_MS	 20u
+#define READERS_MAX	 1024u /* LMDB reader slots over all processes; fixed by the first opener */
+#define EXIT_CANNOT_WORK 2
+
+static int exit_status;
+
+void
+worker_refresh(struct worker *w)
+{
+	uint64_t now = atomic_load_explicit(segment_registry_generation(w->setup->segment),
+					    memory_order_acquire);
+	struct registry *fresh;
+	const char *words = "";
+
+	if (w->registry != NULL && w->registry->generation == now)
+		return;
+	int rc = registry_load(w->db, now, &fresh, &words);
+	if (rc != 0) { /* the old snapshot serves on; tried again at the next look */
+		log_error(NULL, "cannot read the registry: %s: %s", err_text(rc), words);
+		return;
+	}
+	registry_unref(&w->registry);
+	w->registry = fresh;
+}
+
+bool
+worker_health(const struct worker *w, const struct registry_driver *d, struct health *ret)
+{
+	return health_read(&w->health[d->slot], ret) == 0 && ret->driver_id == d->id;
+}
+
+/* ---- leaving ---- */
+
+static void
+leave(void *arg)
+{
+	struct worker *w = arg;
+
+	loop_stop(w->loop);
+}
+
+void
+worker_maybe_leave(struct worker *w)
+{
+	if (!w->draining || w->clients_count > 0)
+		return;
+	driver_pool_close_all(w->drivers);
+	loop_timer_start(w->loop, &w->second, LEAVE_MS, 0, leave,
+			 w); /* their ends come at the end of the turn */
+}
+
+static void
+drain(void *arg)
+{
+	struct worker *w = arg;
+
+	CHECK_MAGIC(w, WORKER_MAGIC);
+	if (w->draining)
+		return;
+	w->draining = true;
+	child_draining(&w->child);
+	accept_stop(w);
+	client_drain_all(w);
+	worker_maybe_leave(w);
+}
+
+static void
+go(void *arg)
+{
+	struct worker *w = arg;
+
+	CHECK_MAGIC(w, WORKER_MAGIC);
+	if (!w->going && !w->draining) {
+		w->going = true;
+		accept_start(w);
+	}
+}
+
+/* ---- starting ---- */
+
+static void
+second(void *arg)
+{
+	struct worker *w = arg;
+
+	worker_refresh(w);
+	driver_pool_tick(w->drivers);
+}
+
+static void
+open_store(void *arg)
+{
+	struct worker *w = arg;
+	const char *words = "";
+
+	if (w->db == NULL) {
+		int rc = db_open(w->conf->state_dir.p, false, READERS_MAX, &w->db, &words);
+		if (rc == E_NOT_FOUND)
+			return; /* the keeper has not made it yet */
+		if (rc != 0) {
+			log_error(NULL, "cannot open the store in %s: %s: %s", w->conf->state_dir.p,
+				  err_text(rc), words);
+			exit_status = EXIT_CANNOT_WORK;
+			loop_stop(w->loop);
+			return;
+		}
+	}
+	if (atomic_load(segment_registry_generation(w->setup->segment)) == 0)
+		return;
+	worker_refresh(w);
+	if (w->registry == NULL)
+		return;
+	loop_timer_start(w->loop, &w->second, SECOND_MS, SECOND_MS, second, w);
+	child_ready(&w->child);
+}
+
+int
+worker_run(const struct worker_setup *setup)
+{
+	struct worker w = {.magic = WORKER_MAGIC, .setup = setup, .conf = setup->conf};
+
+	w.child = (struct child){.go = go, .drain = drain, .arg = &w};
+	child_enter(&w.child, &setup->seat, setup->segment);
+	signal(SIGPIPE, SIG_IGN);
+	w.loop = w.child.loop;
+	w.counters = &segment_counters(setup->segment)[setup->seat.row];
+	counters_clear(w.counters);
+	w.health = segment_health(setup->segment);
+	w.authn = authn_new(setup->conf);
+	w.binder = binder_new(&w);
+	w.drivers = driver_pool_new(&w);
+	loop_timer_start(w.loop, &w.second, 1, OPEN_RETRY_MS, open_store, &w);
+	loop_run(w.loop);
+
+	loop_timer_stop(&w.second);
+	accept_stop(&w);
+	rpc_trim();
+	driver_pool_free(&w.drivers);
+	binder_free(&w.binder);
+	authn_free(&w.authn);
+	registry_unref(&w.registry);
+	db_close(&w.db);
+	counters_clear(w.counters);
+	pool_trim();
+	child_leave(&w.child);
+	return exit_status;
+}
