@@ -1,0 +1,42 @@
+/*
+ * The listening sockets: for each address one SO_REUSEPORT socket per worker slot. Supervisor only;
+ * children inherit copies.
+ *
+ * Kept over reloads: the accept queue of a socket survives its workers, so that no connection is
+ * lost. With N workers, slot i accepts from sockets i, i+N, i+2N, … (neighbours adopt what a shrink
+ * leaves over). A new socket is bound when a reload is prepared, but listens only from its commit
+ * on, so that no client waits in the queue of a socket that may be given up.
+ */
+#pragma once
+#include <stdbool.h>
+#include "daemon/world.h"
+#include "lib/sock.h"
+
+struct listeners_address {
+	struct sock_addr address;
+	int *fds;
+	unsigned count;	    /* bound */
+	unsigned listening; /* the first so many; fewer than count only while a reload is under way
+			     */
+};
+
+struct listeners {
+	struct listeners_address *addresses;
+	unsigned count;
+};
+
+/*
+ * Binds what the world needs and does not exist yet; errors go to the world's list. patient (at
+ * start): waits up to 2 s for an address that is in use, for the remains of a predecessor to go. On
+ * failure call listeners_rollback(). E_IO, E_NOMEM.
+ */
+int listeners_prepare(struct listeners *, struct world *, bool patient) MUST_CHECK;
+void listeners_rollback(struct listeners *); /* closes what only the prepared world needed */
+void listeners_commit(struct listeners *,
+		      const struct world *); /* listens; closes addresses it does not have */
+void listeners_close(struct listeners *);
+
+/* The sockets of a slot at an address: at most `size` are written, all are counted. Those of a
+ * world that is not yet live include the ones that are only bound. */
+unsigned listeners_of_slot(const struct listeners *, const struct world *, const struct sock_addr *,
+			   unsigned slot, int *ret_fds, unsigned size);
