@@ -50,10 +50,8 @@ struct seat {
 
 struct children_hooks {
 	void (*ready)(void *arg, struct seat *);
-	void (*gone)(
-		void *arg,
-		struct seat *);	 /* before its successor is planned; may end or start the seat */
-	void (*left)(void *arg); /* a seat became empty */
+	void (*gone)(void *arg, struct seat *); /* before a successor is planned; may end the seat */
+	void (*left)(void *arg);		/* a seat became empty */
 	void (*asked)(void *arg, struct seat *, uint32_t id); /* LEASH_RELOAD */
 };
 
@@ -77,21 +75,19 @@ void children_close(struct children *); /* after all are gone */
 /* A seat with its channels, no process yet. E_FULL (rows), E_IO (descriptors). */
 int children_take(struct children *, enum proc_kind, unsigned slot, struct world *,
 		  struct seat **ret) MUST_CHECK;
-void
-children_start(struct seat *);	 /* forks; when that fails it is tried again like after a death */
-void children_go(struct seat *); /* a READY worker may accept */
+void children_start(struct seat *); /* forks; a failure is tried again like after a death */
+void children_go(struct seat *);    /* a READY worker may accept */
 void children_answer(struct seat *, const struct leash_reloaded *);
 
-/* Asks it to finish; SIGKILL after the time. drain: the seat becomes empty then. replace: a process
+/* Ask it to finish; SIGKILL after the time. drain: the seat becomes empty then; replace: a process
  * with that world follows. */
 void children_drain(struct seat *, uint64_t limit_ms);
 void children_replace(struct seat *, struct world *, uint64_t limit_ms);
 void children_end(struct seat *); /* SIGKILL; the seat becomes empty */
 
-void children_reap(struct children *);	 /* on SIGCHLD */
-void children_reopen(struct children *); /* log files */
-void
-children_kill_all(struct children *); /* SIGKILL to all, and waits for them; no hook is called */
+void children_reap(struct children *);	   /* on SIGCHLD */
+void children_reopen(struct children *);   /* log files */
+void children_kill_all(struct children *); /* SIGKILL, and waits; no hook is called */
 
 /* Walks the seats that are not empty: NULL is the start and the end. */
 struct seat *children_next(struct children *, struct seat *);

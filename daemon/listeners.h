@@ -16,8 +16,7 @@ struct listeners_address {
 	struct sock_addr address;
 	int *fds;
 	unsigned count;	    /* bound */
-	unsigned listening; /* the first so many; fewer than count only while a reload is under way
-			     */
+	unsigned listening; /* the first so many; fewer only while a reload is under way */
 };
 
 struct listeners {
@@ -32,8 +31,8 @@ struct listeners {
  */
 int listeners_prepare(struct listeners *, struct world *, bool patient) MUST_CHECK;
 void listeners_rollback(struct listeners *); /* closes what only the prepared world needed */
-void listeners_commit(struct listeners *,
-		      const struct world *); /* listens; closes addresses it does not have */
+/* Listens on all, and closes the addresses that the world does not have. */
+void listeners_commit(struct listeners *, const struct world *);
 void listeners_close(struct listeners *);
 
 /* The sockets of a slot at an address: at most `size` are written, all are counted. Those of a

@@ -12,9 +12,9 @@
 #include "daemon/world.h"
 
 /*
- *	IDLE --reload_request--> STARTING --workers READY--> SWAPPING --keeper, checker READY-->
- *IDLE ^                         |                           |
- *	  '------ any failure ------+---------------------------'
+ *	IDLE --reload_request--> STARTING --workers READY--> SWAPPING --keeper, checker READY--.
+ *	 ^                          |                           |                             |
+ *	 '-------------- any failure, or commit ----------------+-----------------------------'
  */
 enum reload_state { RELOAD_IDLE, RELOAD_STARTING, RELOAD_SWAPPING };
 
@@ -48,5 +48,4 @@ struct reload {
 void reload_request(struct reload *, const struct reload_asker *); /* NULL: a signal */
 void reload_ready(struct reload *, const struct seat *); /* from the hooks of children.h */
 void reload_gone(struct reload *, const struct seat *);
-void reload_abort(struct reload *,
-		  const char *why); /* fails one that is under way and those that wait */
+void reload_abort(struct reload *, const char *why); /* fails what is under way or waits */
