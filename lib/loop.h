@@ -38,7 +38,8 @@ struct loop_later {
 	void *arg;
 };
 
-struct loop *loop_new(void); /* aborts when epoll cannot be had */
+struct loop *loop_new(void); /* aborts when epoll cannot be had; SIGPIPE is ignored from here on */
+/* Runs what waits in LOOP_FREE, drops what waits in LOOP_FLUSH. A child frees its parent's loop before it makes its own. */
 void loop_free(struct loop **);
 void loop_run(struct loop *);  /* until loop_stop() */
 void loop_stop(struct loop *); /* after this turn */

@@ -33,11 +33,12 @@ int sock_split_host_port(struct str s, struct str *ret_host, uint16_t *ret_port)
 
 /* A listening TCP socket; reuseport: SO_REUSEPORT. E_IO with errno kept. */
 int sock_listen(const struct sock_addr *, bool reuseport, int backlog, int *ret_fd) MUST_CHECK;
-/* A listening Unix stream socket at path (an old socket file is removed first). mode e.g. 0660. */
+/* A listening Unix stream socket at path (an old socket file is removed first). mode e.g. 0660.
+ * E_IO with errno kept; E_EXISTS when something else than a socket is there. */
 int sock_listen_unix(const char *path, unsigned mode, int backlog, int *ret_fd) MUST_CHECK;
 /* Accepts one connection (TCP_NODELAY set for TCP). E_AGAIN, E_FULL (EMFILE, ENFILE, ENOBUFS, ENOMEM), E_IO. */
 int sock_accept(int listen_fd, int *ret_fd, struct sock_addr *ret_peer) MUST_CHECK;
-/* Starts connecting (TCP_NODELAY set); 0 also while in progress. E_REFUSED, E_FULL, E_IO. */
+/* Starts connecting (TCP_NODELAY set); 0 also while in progress. E_REFUSED, E_FULL, E_TIMEOUT, E_IO. */
 int sock_connect(const struct sock_addr *, int *ret_fd) MUST_CHECK;
 /* After the first writability: 0, E_REFUSED, E_TIMEOUT or E_IO. */
 int sock_connect_result(int fd) MUST_CHECK;
