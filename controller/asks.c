@@ -101,8 +101,11 @@ asks_init(struct asks *a, struct loop *loop, int keeper_fd)
 int
 asks_send(struct asks *a, const void *message, size_t size, asks_done *done, void *arg)
 {
-	struct ask *k = calloc(1, sizeof(*k));
+	struct ask *k;
 
+	if (a->keeper.fd < 0)
+		return E_CLOSED;
+	k = calloc(1, sizeof(*k));
 	if (k == NULL)
 		return E_NOMEM;
 	ASSERT(size <= sizeof(k->message));

@@ -5,10 +5,9 @@
  * In come HTTP requests on the control socket and on the admin address; out go answers, questions
  * to the keeper, and the wish to reload to the supervisor. It writes nothing but its process row.
  *
- * During a reload two controllers live side by side. Both may answer on the admin address
- * (SO_REUSEPORT). The control socket changes hands at GO: until then the new one is bound to a name
- * of its own, which rename(2) then puts in the old one's place, so that no connection meets a
- * missing socket and a reload that fails leaves the old one where it was.
+ * A successor may be started beside this process. Both then answer on the admin address
+ * (SO_REUSEPORT), and the control socket changes hands by rename(2): the new one is bound to a name
+ * of its own and put in the old one's place, so that nobody meets a missing socket.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -16,7 +15,6 @@
 #include <sys/stat.h>
 #include "conf/conf.h"
 #include "controller/routes.h"
-#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/sock.h"
@@ -26,9 +24,9 @@
 #define SOCKET_MODE	 0660
 #define STORE_RETRY_MS	 500
 #define STORE_LATE	 20 /* attempts until it is worth a line */
-#define DRAIN_STEP_MS	 100
-#define DRAIN_LEAST_MS	 300 /* a request may be on its way in a connection just accepted */
-#define DRAIN_MOST_MS	 5000
+#define DRAIN_STEP_MS	 20
+#define DRAIN_LEAST_MS	 300  /* a request may be on its way in a connection just accepted */
+#define DRAIN_MOST_MS	 4500 /* longer than an answer of the keeper may take */
 #define PATH_SIZE	 256
 
 struct options {
@@ -43,14 +41,13 @@ struct controller {
 	struct child child;
 	struct view view;
 	struct asks asks;
-	int keeper_fd;
 	struct routes routes;
 	struct admin *tcp, *control; /* tcp: NULL without `admin` */
-	char bound_path[PATH_SIZE], control_path[PATH_SIZE];
+	char control_path[PATH_SIZE];
+	struct stat control_file;
 	struct loop_timer store_timer, drain_timer;
 	unsigned store_attempts;
-	uint64_t drain_since_ms;
-	int status; /* of the exit */
+	uint64_t drain_since_ms, drain_least_ms;
 };
 
 static const struct {
@@ -126,37 +123,6 @@ load_conf(const struct options *o)
 	return conf;
 }
 
-/* When the gateway started, by the wall clock: the kernel knows when the supervisor did (proc(5),
- * field 22 of stat). */
-static uint64_t
-read_start(pid_t pid)
-{
-	char path[64], stat[1024];
-	struct str rest;
-	const char *end;
-	uint64_t ticks = 0, hertz = (uint64_t)sysconf(_SC_CLK_TCK), now_ms;
-	struct timespec boot;
-	size_t n;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	n = f != NULL ? fread(stat, 1, sizeof(stat) - 1, f) : 0;
-	if (f != NULL)
-		fclose(f);
-	stat[n] = '\0';
-	end = strrchr(stat, ')');
-	if (end == NULL || clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
-		return clock_wall_ms();
-	rest = str_from(end + 1);
-	for (unsigned field = 2; field < 22; field++)
-		str_cut(rest, ' ', &rest);
-	if (str_u64(str_cut(rest, ' ', &rest), UINT64_MAX / 1000, &ticks) != 0)
-		return clock_wall_ms();
-	now_ms = (uint64_t)boot.tv_sec * 1000 + (uint64_t)boot.tv_nsec / 1000000;
-	return clock_wall_ms() - (now_ms - ticks * 1000 / hertz);
-}
-
 /* The keeper makes the store at its first start, which may be after ours. */
 static void
 open_store(void *arg)
@@ -193,40 +159,34 @@ open_tcp(struct controller *c)
 static void
 open_control(struct controller *c)
 {
+	char bound[PATH_SIZE];
 	int fd, n = snprintf(c->control_path, sizeof(c->control_path), "%.*s/control.sock",
 			     STR_ARG(c->conf->run_dir));
 
-	if (n < 0 || (size_t)n + 16 > sizeof(c->bound_path))
+	if (n < 0 || (size_t)n + 16 > sizeof(bound))
 		fatal("run_dir: the path is too long: %.*s", STR_ARG(c->conf->run_dir));
-	snprintf(c->bound_path, sizeof(c->bound_path), "%.*s.%d", n, c->control_path,
-		 (int)getpid());
-	if (sock_listen_unix(c->bound_path, SOCKET_MODE, BACKLOG, &fd) != 0)
-		fatal("run_dir: %s cannot be made: %s", c->bound_path, strerror(errno));
+	snprintf(bound, sizeof(bound), "%.*s.%d", n, c->control_path, (int)getpid());
+	if (sock_listen_unix(bound, SOCKET_MODE, BACKLOG, &fd) != 0)
+		fatal("run_dir: %s cannot be made: %s", bound, strerror(errno));
 	if (admin_open(c->child.loop, fd, ADMIN_CONTROL, routes_handle, &c->routes, &c->control) !=
 	    0) {
-		unlink(c->bound_path);
+		unlink(bound);
 		fatal("no HTTP server for %s: %s", c->control_path, strerror(errno));
+	}
+	if (lstat(bound, &c->control_file) != 0 || rename(bound, c->control_path) != 0) {
+		unlink(bound);
+		fatal("%s cannot be put in place: %s", c->control_path, strerror(errno));
 	}
 }
 
-static void
-take_over(void *arg)
+/* The socket's name leads to somebody else by now. */
+static bool
+has_successor(const struct controller *c)
 {
-	struct controller *c = arg;
+	struct stat st;
 
-	CHECK_MAGIC(c, CONTROLLER_MAGIC);
-	if (c->bound_path[0] == '\0')
-		return; /* told twice */
-	if (rename(c->bound_path, c->control_path) != 0) {
-		log_error(NULL, "%s cannot be taken over: %s", c->control_path, strerror(errno));
-		c->status = 1;
-		loop_stop(c->child.loop);
-		return;
-	}
-	c->bound_path[0] = '\0';
-	asks_init(&c->asks, c->child.loop, c->keeper_fd);
-	c->routes.asks = &c->asks;
-	log_info(NULL, "serving %s", c->control_path);
+	return lstat(c->control_path, &st) == 0 &&
+	       (st.st_ino != c->control_file.st_ino || st.st_dev != c->control_file.st_dev);
 }
 
 static unsigned
@@ -242,10 +202,12 @@ drain_step(void *arg)
 	uint64_t spent_ms = loop_ms(c->child.loop) - c->drain_since_ms;
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
-	if ((spent_ms >= DRAIN_LEAST_MS && count_running(c) == 0) || spent_ms >= DRAIN_MOST_MS)
+	if ((spent_ms >= c->drain_least_ms && count_running(c) == 0) || spent_ms >= DRAIN_MOST_MS)
 		loop_stop(c->child.loop);
 }
 
+/* Beside a successor: takes no more connections and gives the last ones time to ask. Without one it
+ * goes as soon as nobody waits for an answer, since nobody else is there until it has gone. */
 static void
 drain(void *arg)
 {
@@ -256,9 +218,12 @@ drain(void *arg)
 		return;
 	child_draining(&c->child);
 	c->drain_since_ms = loop_ms(c->child.loop);
-	admin_quiesce(c->control);
-	if (c->tcp != NULL)
-		admin_quiesce(c->tcp);
+	if (has_successor(c)) {
+		c->drain_least_ms = DRAIN_LEAST_MS;
+		admin_quiesce(c->control);
+		if (c->tcp != NULL)
+			admin_quiesce(c->tcp);
+	}
 	loop_timer_start(c->child.loop, &c->drain_timer, DRAIN_STEP_MS, DRAIN_STEP_MS, drain_step,
 			 c);
 }
@@ -292,16 +257,15 @@ start(struct controller *c, const struct options *o)
 	if (o->row >= SEGMENT_PROCS || segment_attach_fd((int)o->segment_fd, &segment) != 0)
 		fatal("the shared segment cannot be attached");
 	child_enter(&c->child, &seat, segment);
-	c->child.go = take_over;
 	c->child.drain = drain;
 	c->child.reloaded = pass_reloaded;
 	c->child.arg = c;
-	c->keeper_fd = (int)o->keeper_fd;
+	asks_init(&c->asks, c->child.loop, (int)o->keeper_fd);
 	c->view.segment = segment;
 	c->view.state_dir = c->conf->state_dir.p;
 	c->view.generation = (unsigned)o->generation;
-	c->view.started_ms = read_start((pid_t)o->parent);
 	c->routes.view = &c->view;
+	c->routes.asks = &c->asks;
 	c->routes.child = &c->child;
 }
 
@@ -309,14 +273,11 @@ static void
 finish(struct controller *c)
 {
 	routes_close(&c->routes);
-	if (c->routes.asks != NULL)
-		asks_close(&c->asks);
+	asks_close(&c->asks);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);
 	admin_close(&c->control);
-	if (c->bound_path[0] != '\0')
-		unlink(c->bound_path);
 	view_close(&c->view);
 	child_leave(&c->child);
 	conf_free(&c->conf);
@@ -338,5 +299,5 @@ main(int argc, char **argv)
 	child_ready(&c.child);
 	loop_run(c.child.loop);
 	finish(&c);
-	return c.status;
+	return 0;
 }

@@ -115,7 +115,7 @@ finish_act(void *arg, int err, const struct keeper_done *answer)
 static void
 ask_keeper(struct routes *r, struct act *act, const void *message, size_t size)
 {
-	struct act *copy = r->asks != NULL ? malloc(sizeof(*copy)) : NULL;
+	struct act *copy = malloc(sizeof(*copy));
 
 	if (copy != NULL) {
 		*copy = *act;

@@ -13,7 +13,7 @@
 
 struct routes {
 	struct view *view;
-	struct asks *asks; /* NULL until the leash said GO */
+	struct asks *asks;
 	struct child *child;
 	struct admin_request *reloading; /* private: who waits for the answer to LEASH_RELOAD */
 	struct loop_timer reload_timer;	 /* private */

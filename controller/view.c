@@ -182,13 +182,31 @@ number(uint64_t n)
 static json_t *
 show_process(const struct procs_row *row)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:I, s:I, s:i}", "kind",
-			 procs_kind_name(atomic_load(&row->kind)), "slot",
-			 (int)atomic_load(&row->slot), "pid", (int)atomic_load(&row->pid),
-			 "generation", (int)atomic_load(&row->generation), "state",
-			 procs_state_name(atomic_load(&row->state)), "started_ms",
-			 (json_int_t)atomic_load(&row->started_wall_ms), "beat_age_ms",
-			 (json_int_t)beat_age(row), "restarts", (int)atomic_load(&row->restarts));
+	uint32_t kind = atomic_load(&row->kind);
+	json_t *process =
+		json_pack("{s:s, s:i, s:i, s:i, s:s, s:I, s:i}", "kind", procs_kind_name(kind),
+			  "slot", (int)atomic_load(&row->slot), "pid", (int)atomic_load(&row->pid),
+			  "generation", (int)atomic_load(&row->generation), "state",
+			  procs_state_name(atomic_load(&row->state)), "started_ms",
+			  (json_int_t)atomic_load(&row->started_wall_ms), "restarts",
+			  (int)atomic_load(&row->restarts));
+
+	/* the supervisor watches the beats and has none */
+	json_object_set_new(process, "beat_age_ms",
+			    kind == PROC_SUPERVISOR ? json_null() : number(beat_age(row)));
+	return process;
+}
+
+/* The gateway's age is the supervisor's. */
+static uint64_t
+read_start(struct view *v)
+{
+	const struct procs_row *rows = segment_procs(v->segment);
+
+	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
+		if (atomic_load(&rows[i].kind) == PROC_SUPERVISOR && is_alive(&rows[i]))
+			return atomic_load(&rows[i].started_wall_ms);
+	return 0;
 }
 
 static json_t *
@@ -258,7 +276,7 @@ view_status(struct view *v)
 	json_t *status =
 		json_pack("{s:s, s:I, s:I, s:i, s:b, s:o, s:I, s:I, s:{s:i, s:i, s:i, s:i}}",
 			  "version", SPARKGW_VERSION, "now_ms", (json_int_t)clock_wall_ms(),
-			  "started_ms", (json_int_t)v->started_ms, "generation", (int)v->generation,
+			  "started_ms", (json_int_t)read_start(v), "generation", (int)v->generation,
 			  "ready", json_array_size(missing) == 0, "missing", missing, "sessions",
 			  (json_int_t)count_sessions(v), "registry_generation",
 			  (json_int_t)atomic_load(segment_registry_generation(v->segment)),

@@ -21,7 +21,6 @@ struct view {
 	struct db *db;		   /* NULL: not open yet */
 	struct registry *registry; /* NULL: not loaded yet */
 	unsigned generation;	   /* of the configuration */
-	uint64_t started_ms;	   /* of the gateway, wall clock */
 };
 
 int view_open_store(struct view *, const char **ret_words) MUST_CHECK; /* as db_open() */

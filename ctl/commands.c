@@ -29,6 +29,14 @@ get_text(const json_t *row, const char *key)
 	return json_string_value(json_object_get(row, key)); /* NULL: shown as "-" */
 }
 
+static const char *
+get_item(const json_t *list, size_t i)
+{
+	const char *text = json_string_value(json_array_get(list, i));
+
+	return text != NULL ? text : "";
+}
+
 static uint64_t
 get_number(const json_t *row, const char *key)
 {
@@ -43,6 +51,14 @@ static const char *
 show_number(const json_t *row, const char *key, struct word *w)
 {
 	return table_number(get_number(row, key), w->text, sizeof(w->text));
+}
+
+static const char *
+show_span(const json_t *row, const char *key, struct word *w)
+{
+	if (!json_is_integer(json_object_get(row, key)))
+		return NULL;
+	return table_age(get_number(row, key), w->text, sizeof(w->text));
 }
 
 /* How long ago; a time that is not known is "-". */
@@ -68,10 +84,10 @@ static void
 print_refusal(const struct http_answer *answer)
 {
 	json_t *json = json_loadb((const char *)answer->body.p, answer->body.len, 0, NULL);
-	json_t *errors = json_object_get(json, "errors"), *line;
-	size_t i;
+	const json_t *errors = json_object_get(json, "errors");
 
-	json_array_foreach(errors, i, line) fprintf(stderr, "%s\n", json_string_value(line));
+	for (size_t i = 0; i < json_array_size(errors); i++)
+		fprintf(stderr, "%s\n", get_item(errors, i));
 	if (json_array_size(errors) == 0)
 		fprintf(stderr, "sparkgwctl: the gateway answered HTTP %u\n", answer->status);
 	json_decref(json);
@@ -115,15 +131,16 @@ static void
 print_summary(const json_t *status, struct buf *out)
 {
 	const json_t *drivers = json_object_get(status, "drivers");
-	const json_t *missing = json_object_get(status, "missing"), *line;
+	const json_t *missing = json_object_get(status, "missing");
+	const char *version = get_text(status, "version");
 	struct word w[6];
-	size_t i;
+	const char *age = show_age(status, "started_ms", get_number(status, "now_ms"), &w[1]);
 
-	buf_printf(out, "sparkgw %s, generation %s, up %s, %s\n", get_text(status, "version"),
-		   show_number(status, "generation", &w[0]),
-		   show_age(status, "started_ms", get_number(status, "now_ms"), &w[1]),
+	buf_printf(out, "sparkgw %s, generation %s, up %s, %s\n", version != NULL ? version : "?",
+		   show_number(status, "generation", &w[0]), age != NULL ? age : "?",
 		   json_is_true(json_object_get(status, "ready")) ? "ready" : "not ready");
-	json_array_foreach(missing, i, line) buf_printf(out, "  %s\n", json_string_value(line));
+	for (size_t i = 0; i < json_array_size(missing); i++)
+		buf_printf(out, "  %s\n", get_item(missing, i));
 	buf_printf(out, "%s sessions; drivers: %s up, %s down, %s unknown, %s draining\n\n",
 		   show_number(status, "sessions", &w[0]), show_number(drivers, "up", &w[2]),
 		   show_number(drivers, "down", &w[3]), show_number(drivers, "unknown", &w[4]),
@@ -138,13 +155,12 @@ print_processes(const json_t *status, struct buf *out)
 		{"STATE", false},   {"AGE", true},  {"BEAT", true}, {"RESTARTS", true},
 	};
 	uint64_t now_ms = get_number(status, "now_ms");
+	const json_t *rows = json_object_get(status, "processes");
 	struct table t;
-	json_t *row;
-	size_t i;
 
 	table_init(&t, columns, COUNT_OF(columns));
-	json_array_foreach(json_object_get(status, "processes"), i, row)
-	{
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
 		struct word w[6], pid;
 
 		snprintf(pid.text, sizeof(pid.text), "%d", (int)get_number(row, "pid"));
@@ -153,8 +169,7 @@ print_processes(const json_t *status, struct buf *out)
 					   pid.text, show_number(row, "generation", &w[1]),
 					   get_text(row, "state"),
 					   show_age(row, "started_ms", now_ms, &w[2]),
-					   table_age(get_number(row, "beat_age_ms"), w[3].text,
-						     sizeof(w[3].text)),
+					   show_span(row, "beat_age_ms", &w[3]),
 					   show_number(row, "restarts", &w[4])});
 	}
 	table_flush(&t, out);
@@ -184,13 +199,12 @@ print_workers(const json_t *status, struct buf *out)
 		{"WORKER", false}, {"CONNECTIONS", true}, {"EVER", true},    {"RPCS", true},
 		{"EVER", true},	   {"FAILED", true},	  {"REFUSED", true}, {"TO-DRIVERS", true},
 	};
+	const json_t *rows = json_object_get(status, "workers");
 	struct table t;
-	json_t *row;
-	size_t i;
 
 	table_init(&t, columns, COUNT_OF(columns));
-	json_array_foreach(json_object_get(status, "workers"), i, row)
-	{
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
 		struct word name;
 
 		add_worker(&t, show_number(row, "slot", &name), json_object_get(row, "counters"));
@@ -223,14 +237,11 @@ run_status(const struct commands_wish *w)
 static const char *
 join(const json_t *list, char *buf, size_t size)
 {
-	size_t i, at = 0;
-	json_t *item;
+	size_t at = 0;
 
 	buf[0] = '\0';
-	json_array_foreach(list, i, item)
-	{
-		int n = snprintf(buf + at, size - at, "%s%s", i > 0 ? "," : "",
-				 json_string_value(item));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		int n = snprintf(buf + at, size - at, "%s%s", i > 0 ? "," : "", get_item(list, i));
 
 		if (n < 0 || (size_t)n >= size - at)
 			break;
@@ -321,12 +332,12 @@ print_rows(struct table *t, const json_t *json,
 	   void (*add)(struct table *, const json_t *, uint64_t now_ms))
 {
 	uint64_t now_ms = get_number(json, "now_ms");
+	const json_t *rows = json_object_get(json, "rows");
 	struct buf out;
-	json_t *row;
-	size_t i;
 
 	buf_init(&out, OUTPUT_MAX);
-	json_array_foreach(json_object_get(json, "rows"), i, row) add(t, row, now_ms);
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		add(t, json_array_get(rows, i), now_ms);
 	table_flush(t, &out);
 	put_out(&out);
 	buf_free(&out);

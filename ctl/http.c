@@ -4,9 +4,12 @@
 #include "ctl/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include "lib/panic.h"
 
 #define CONNECT_MS 5000L
+#define RETRIES	   20u /* one second in all */
+#define RETRY_MS   50
 #define ANSWER_MS  150000L /* a reload waits until new processes are ready */
 
 static size_t
@@ -32,6 +35,26 @@ prepare(CURL *curl, const char *socket_path, const char *url, const char *body, 
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, into);
 	if (body != NULL)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+}
+
+/* Refused: for a moment nobody listens while one controller follows another. Nothing was sent, so
+ * that asking again is safe. */
+static CURLcode
+perform(CURL *curl)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000};
+	CURLcode code = CURLE_COULDNT_CONNECT;
+	long system_error = 0;
+
+	for (unsigned i = 0; i < RETRIES; i++) {
+		code = curl_easy_perform(curl);
+		if (code != CURLE_COULDNT_CONNECT ||
+		    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &system_error) != CURLE_OK ||
+		    system_error != ECONNREFUSED)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return code;
 }
 
 static int
@@ -69,7 +92,7 @@ http_ask(const char *socket_path, const char *path, const char *body, struct htt
 	prepare(curl, socket_path, buf_cstr(&url), body, &answer);
 	if (body != NULL)
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	code = curl_easy_perform(curl);
+	code = perform(curl);
 	if (code != CURLE_OK) {
 		err = translate(curl, code, ret_words);
 		buf_free(&answer);
