@@ -1,6 +1,6 @@
 /*
- * Time. Every timer and deadline uses the monotonic clock; the wall clock is for stamps that people or
- * other machines read (logs, bindings, tokens).
+ * Time. Every timer and deadline uses the monotonic clock; the wall clock is for stamps that people
+ * or other machines read (logs, bindings, tokens).
  */
 #pragma once
 #include <stddef.h>

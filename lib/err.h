@@ -10,15 +10,15 @@
 
 enum err {
 	E_OK = 0,
-	E_NOMEM = -1,	 /* out of memory, or an arena's ceiling reached */
-	E_AGAIN = -2,	 /* would block; call again when told */
-	E_CLOSED = -3,	 /* the peer is gone */
-	E_LIMIT = -4,	 /* larger or more than we allow */
-	E_SYNTAX = -5,	 /* malformed input */
+	E_NOMEM = -1,  /* out of memory, or an arena's ceiling reached */
+	E_AGAIN = -2,  /* would block; call again when told */
+	E_CLOSED = -3, /* the peer is gone */
+	E_LIMIT = -4,  /* larger or more than we allow */
+	E_SYNTAX = -5, /* malformed input */
 	E_NOT_FOUND = -6,
 	E_EXISTS = -7,
-	E_IO = -8,	 /* the system refused: see errno at the place where it is logged */
-	E_FULL = -9,	 /* disk, map, queue or table full */
+	E_IO = -8,   /* the system refused: see errno at the place where it is logged */
+	E_FULL = -9, /* disk, map, queue or table full */
 	E_DENIED = -10,
 	E_VERSION = -11, /* a file or segment of another version */
 	E_STATE = -12,	 /* not possible now */

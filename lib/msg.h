@@ -1,9 +1,10 @@
 /*
- * Typed messages between our own processes over a SOCK_SEQPACKET pair: one struct each, sizes checked.
+ * Typed messages between our own processes over a SOCK_SEQPACKET pair: one struct
+ * each, sizes checked.
  *
- * Sending never blocks: when the peer's queue is full, msg_send() answers E_AGAIN and the caller decides
- * (a worker drops a `touch`, and puts a `bind` off). Messages stay in the socket when the peer dies; its
- * successor inherits the same socket and reads them.
+ * Sending never blocks: when the peer's queue is full, msg_send() answers E_AGAIN and the caller
+ * decides (a worker drops a `touch`, and puts a `bind` off). Messages stay in the socket when the
+ * peer dies; its successor inherits the same socket and reads them.
  */
 #pragma once
 #include <stddef.h>
@@ -22,13 +23,14 @@ struct msg_head {
 struct msg_channel {
 	struct loop_io io; /* private */
 	int fd;
-	/* One whole message; valid until the callback returns. Calling msg_close() inside is allowed. */
+	/* One whole message, valid until the callback returns; it may call msg_close(). */
 	void (*got)(void *arg, const struct msg_head *head);
 	void (*gone)(void *arg); /* the other end is closed for good; may be NULL */
 	void *arg;
 };
 
-void msg_open(struct msg_channel *, struct loop *, int fd, void (*got)(void *, const struct msg_head *), void (*gone)(void *), void *arg);
+void msg_open(struct msg_channel *, struct loop *, int fd,
+	      void (*got)(void *, const struct msg_head *), void (*gone)(void *), void *arg);
 void msg_close(struct msg_channel *); /* stops watching; does not close the descriptor */
 /* E_AGAIN queue full, E_CLOSED. `head->size` bytes are sent. */
 int msg_send(int fd, const struct msg_head *head) MUST_CHECK;

@@ -14,9 +14,9 @@
 
 /* An IPv4 or IPv6 address with its port; plain data, fit for shared memory. family 0: none. */
 struct sock_addr {
-	uint16_t family;  /* AF_INET, AF_INET6 or 0 */
-	uint16_t port;	  /* host byte order */
-	uint32_t scope;	  /* IPv6 scope id */
+	uint16_t family;   /* AF_INET, AF_INET6 or 0 */
+	uint16_t port;	   /* host byte order */
+	uint32_t scope;	   /* IPv6 scope id */
 	uint8_t bytes[16]; /* network byte order; IPv4 uses the first 4 */
 };
 
@@ -36,9 +36,11 @@ int sock_listen(const struct sock_addr *, bool reuseport, int backlog, int *ret_
 /* A listening Unix stream socket at path (an old socket file is removed first). mode e.g. 0660.
  * E_IO with errno kept; E_EXISTS when something else than a socket is there. */
 int sock_listen_unix(const char *path, unsigned mode, int backlog, int *ret_fd) MUST_CHECK;
-/* Accepts one connection (TCP_NODELAY set for TCP). E_AGAIN, E_FULL (EMFILE, ENFILE, ENOBUFS, ENOMEM), E_IO. */
+/* Accepts one connection (TCP_NODELAY set for TCP). E_AGAIN, E_FULL (EMFILE, ENFILE, ENOBUFS,
+ * ENOMEM), E_IO. */
 int sock_accept(int listen_fd, int *ret_fd, struct sock_addr *ret_peer) MUST_CHECK;
-/* Starts connecting (TCP_NODELAY set); 0 also while in progress. E_REFUSED, E_FULL, E_TIMEOUT, E_IO. */
+/* Starts connecting (TCP_NODELAY set); 0 also while in progress. E_REFUSED, E_FULL, E_TIMEOUT,
+ * E_IO. */
 int sock_connect(const struct sock_addr *, int *ret_fd) MUST_CHECK;
 /* After the first writability: 0, E_REFUSED, E_TIMEOUT or E_IO. */
 int sock_connect_result(int fd) MUST_CHECK;

@@ -1,6 +1,7 @@
 /*
- * Slices of bytes (not NUL-terminated, not owned) and the small parsers that configuration, headers and
- * commands share. A struct str with p == NULL means "absent"; p != NULL and n == 0 means "empty".
+ * Slices of bytes (not NUL-terminated, not owned) and the small parsers that configuration, headers
+ * and commands share. A struct str with p == NULL means "absent"; p != NULL and n == 0 means
+ * "empty".
  */
 #pragma once
 #include <stdbool.h>
@@ -15,8 +16,8 @@ struct str {
 };
 
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
-#define STR_NONE ((struct str){NULL, 0})
-#define STR_ARG(s) (int)(s).n, (s).p ? (s).p : "" /* for "%.*s" */
+#define STR_NONE     ((struct str){NULL, 0})
+#define STR_ARG(s)   (int)(s).n, (s).p ? (s).p : "" /* for "%.*s" */
 
 static inline struct str
 str_from(const char *z)
