@@ -6,6 +6,7 @@
 
 #include <microhttpd.h>
 #include <stdlib.h>
+#include "controller/page.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "proto/uuid.h"
@@ -73,7 +74,7 @@ show_sessions(struct routes *r, struct admin_request *q)
 		admin_refuse(q, MHD_HTTP_BAD_REQUEST, words);
 		return;
 	}
-	err = view_sessions(r->view, &query, &json);
+	err = page_sessions(r->view, &query, &json);
 	answer_view(q, err, json);
 }
 

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "proto/uuid.h"
 #include "shm/counters.h"
 #include "shm/health.h"
 #include "shm/procs.h"
@@ -29,8 +28,8 @@ view_close(struct view *v)
 }
 
 /* A snapshot that cannot be renewed is used on: what stood a moment ago is better than nothing. */
-static int
-refresh(struct view *v)
+int
+view_refresh(struct view *v)
 {
 	uint64_t generation = atomic_load(segment_registry_generation(v->segment));
 	struct registry *fresh;
@@ -122,7 +121,7 @@ count_drivers(struct view *v)
 {
 	struct tally t = {0};
 
-	if (refresh(v) != 0)
+	if (view_refresh(v) != 0)
 		return t;
 	for (unsigned i = 0; i < v->registry->drivers_count; i++)
 		count_driver(v, v->registry->by_id[i], &t);
@@ -140,16 +139,15 @@ view_missing(struct view *v)
 		json_array_append_new(missing, json_string("the keeper cannot commit"));
 	if (!any_ready(v, PROC_WORKER))
 		json_array_append_new(missing, json_string("no worker is ready"));
-	if (refresh(v) != 0)
+	if (view_refresh(v) != 0)
 		json_array_append_new(missing, json_string("the store cannot be read yet"));
 	else if (count_drivers(v).up == 0)
 		json_array_append_new(missing, json_string("no driver is up"));
 	return missing;
 }
 
-/* User ids and names are bytes to us; JSON wants UTF-8. */
-static json_t *
-text(struct str s)
+json_t *
+view_text(struct str s)
 {
 	char plain[512];
 	size_t n = s.n < sizeof(plain) ? s.n : sizeof(plain);
@@ -169,7 +167,7 @@ texts(const struct str *list, unsigned count)
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(array, text(list[i]));
+		json_array_append_new(array, view_text(list[i]));
 	return array;
 }
 
@@ -299,10 +297,10 @@ show_cluster(struct view *v, const struct registry_cluster *c)
 		sessions += atomic_load(&bound[c->drivers[i].slot]);
 	}
 	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:i, s:i, s:i, s:I}", "name",
-			 text(c->name), "team", text(c->team), "env", text(c->env), "region",
-			 text(c->region), "shared", c->shared, "teams",
+			 view_text(c->name), "team", view_text(c->team), "env", view_text(c->env),
+			 "region", view_text(c->region), "shared", c->shared, "teams",
 			 texts(c->teams, c->teams_count), "hosts", texts(c->hosts, c->hosts_count),
-			 "origin", text(c->origin), "drivers", (int)c->drivers_count, "up",
+			 "origin", view_text(c->origin), "drivers", (int)c->drivers_count, "up",
 			 (int)t.up, "draining", (int)t.draining, "sessions", (json_int_t)sessions);
 }
 
@@ -338,12 +336,12 @@ static json_t *
 show_driver(struct view *v, const struct registry_driver *d)
 {
 	struct health h = health_of(v, d);
-	json_t *driver = json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:s}", "cluster",
-				   text(d->cluster->name), "name", text(d->name), "address",
-				   text(d->address), "resolved", show_address(&h.address), "state",
-				   health_state_name(h.state), "reason",
-				   health_reason_name(h.reason), "id", (int)d->id, "weight",
-				   (int)d->weight, "wanted", d->draining ? "drain" : "active");
+	json_t *driver = json_pack(
+		"{s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:s}", "cluster",
+		view_text(d->cluster->name), "name", view_text(d->name), "address",
+		view_text(d->address), "resolved", show_address(&h.address), "state",
+		health_state_name(h.state), "reason", health_reason_name(h.reason), "id",
+		(int)d->id, "weight", (int)d->weight, "wanted", d->draining ? "drain" : "active");
 
 	json_object_set_new(driver, "since_ms", number(h.since_wall_ms));
 	json_object_set_new(driver, "probed_ms", number(h.probed_wall_ms));
@@ -356,8 +354,8 @@ show_driver(struct view *v, const struct registry_driver *d)
 	return driver;
 }
 
-static json_t *
-wrap(json_t *rows)
+json_t *
+view_wrap(json_t *rows)
 {
 	return json_pack("{s:I, s:o}", "now_ms", (json_int_t)clock_wall_ms(), "rows", rows);
 }
@@ -365,7 +363,7 @@ wrap(json_t *rows)
 int
 view_clusters(struct view *v, json_t **ret)
 {
-	int err = refresh(v);
+	int err = view_refresh(v);
 	json_t *rows;
 
 	if (err != 0)
@@ -373,14 +371,14 @@ view_clusters(struct view *v, json_t **ret)
 	rows = json_array();
 	for (unsigned i = 0; i < v->registry->clusters_count; i++)
 		json_array_append_new(rows, show_cluster(v, &v->registry->clusters[i]));
-	*ret = wrap(rows);
+	*ret = view_wrap(rows);
 	return 0;
 }
 
 int
 view_drivers(struct view *v, json_t **ret)
 {
-	int err = refresh(v);
+	int err = view_refresh(v);
 	json_t *rows;
 
 	if (err != 0)
@@ -392,98 +390,6 @@ view_drivers(struct view *v, json_t **ret)
 		for (unsigned j = 0; j < c->drivers_count; j++)
 			json_array_append_new(rows, show_driver(v, &c->drivers[j]));
 	}
-	*ret = wrap(rows);
-	return 0;
-}
-
-/* One answer looks at no more than this many rows, a thousand in each read transaction, so that a
- * filter that matches little cannot hold the process. The asker goes on at `next`. */
-#define STEP_ROWS 1000u
-#define STEPS	  10u
-
-struct page {
-	struct view *view;
-	const struct query *query;
-	json_t *rows;
-	unsigned seen; /* in this transaction */
-	bool more;
-	struct session_key last; /* its user points into user_bytes */
-	char user_bytes[SESSION_USER_MAX];
-	bool has_last;
-};
-
-static json_t *
-show_session(struct view *v, const struct session_key *key, const struct session *s)
-{
-	const struct registry_driver *d = registry_driver(v->registry, s->driver_id);
-	char id[UUID_TEXT];
-
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I}", "id",
-			 uuid_text(key->id, id), "user", text(key->user), "team", text(s->team),
-			 "env", text(s->env), "cluster", text(s->cluster), "driver",
-			 d != NULL ? text(d->name) : json_null(), "state",
-			 sessions_state_name(s->state), "created_ms", (json_int_t)s->created_ms,
-			 "seen_ms", (json_int_t)s->seen_ms);
-}
-
-static int
-visit_session(void *arg, const struct session_key *key, const struct session *s)
-{
-	struct page *p = arg;
-
-	if (p->has_last && memcmp(p->last.id, key->id, 16) == 0 && str_eq(p->last.user, key->user))
-		return 0;
-	if (p->seen == STEP_ROWS || json_array_size(p->rows) == p->query->limit) {
-		p->more = true;
-		return 1;
-	}
-	p->seen++;
-	memcpy(p->last.id, key->id, 16);
-	memcpy(p->user_bytes, key->user.p, key->user.n);
-	p->last.user = (struct str){p->user_bytes, key->user.n};
-	p->has_last = true;
-	if (query_wants(p->query, key->user, s->team))
-		json_array_append_new(p->rows, show_session(p->view, key, s));
-	return 0;
-}
-
-static int
-step(struct page *p)
-{
-	int err = db_read_begin(p->view->db);
-
-	if (err == 0) {
-		p->seen = 0;
-		p->more = false;
-		err = sessions_scan(p->view->db, p->has_last ? &p->last : NULL, visit_session, p);
-	}
-	db_read_end(p->view->db);
-	return err;
-}
-
-int
-view_sessions(struct view *v, const struct query *q, json_t **ret)
-{
-	struct page p = {.view = v, .query = q};
-	char cursor[QUERY_CURSOR];
-	int err = refresh(v);
-
-	if (err != 0)
-		return err;
-	p.rows = json_array();
-	p.last = q->after;
-	p.has_last = q->has_after;
-	for (unsigned i = 0; err == 0 && i < STEPS; i++) {
-		err = step(&p);
-		if (!p.more || json_array_size(p.rows) == q->limit)
-			break;
-	}
-	if (err != 0) {
-		json_decref(p.rows);
-		return err;
-	}
-	*ret = wrap(p.rows);
-	json_object_set_new(*ret, "next",
-			    p.more ? json_string(query_cursor(&p.last, cursor)) : json_null());
+	*ret = view_wrap(rows);
 	return 0;
 }

@@ -9,7 +9,6 @@
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
-#include "controller/query.h"
 #include "shm/registry.h"
 #include "shm/segment.h"
 
@@ -33,4 +32,9 @@ json_t *view_status(struct view *);
 /* The others need the store. E_STATE: not open yet; else what the store answered. */
 int view_clusters(struct view *, json_t **ret) MUST_CHECK;
 int view_drivers(struct view *, json_t **ret) MUST_CHECK;
-int view_sessions(struct view *, const struct query *, json_t **ret) MUST_CHECK;
+
+/* For page.c: the snapshot made current; a text (bytes that are no UTF-8 are replaced); an answer
+ * around rows, with now_ms. */
+int view_refresh(struct view *) MUST_CHECK;
+json_t *view_text(struct str s);
+json_t *view_wrap(json_t *rows);
