@@ -265,7 +265,7 @@ children_start(struct seat *s)
 	}
 	s->pid = pid;
 	s->leash_fd = pair[0];
-	s->forked_ms = clock_ms();
+	s->forked_ms = s->beat_ms = clock_ms();
 	s->kill_ms = 0;
 	s->aborted = false;
 	enter(s, SEAT_STARTING);
@@ -396,14 +396,13 @@ children_reap(struct children *c)
 /* ---- hangs ---- */
 
 static uint64_t
-last_beat(const struct seat *s)
+last_beat(struct seat *s)
 {
 	struct procs_row *row = &segment_procs(s->children->segment)[s->row];
-	uint64_t beat_ms = s->forked_ms;
 
-	if (atomic_load(&row->pid) == (uint32_t)s->pid && atomic_load(&row->beat_ms) > beat_ms)
-		beat_ms = atomic_load(&row->beat_ms);
-	return beat_ms > s->children->awake_ms ? beat_ms : s->children->awake_ms;
+	if (atomic_load(&row->pid) == (uint32_t)s->pid && atomic_load(&row->beat_ms) > s->beat_ms)
+		s->beat_ms = atomic_load(&row->beat_ms);
+	return s->beat_ms > s->children->awake_ms ? s->beat_ms : s->children->awake_ms;
 }
 
 static void

@@ -43,7 +43,9 @@ struct seat {
 	pid_t pid;	     /* 0: none */
 	int leash_fd;
 	int keeper_fds[2], checker_fds[2]; /* workers: the worker's end, the other end */
-	uint64_t forked_ms, kill_ms;	   /* kill_ms: SIGKILL then; 0: never */
+	uint64_t forked_ms;
+	uint64_t beat_ms; /* the last one seen; a child that leaves clears its row */
+	uint64_t kill_ms; /* SIGKILL then; 0: never */
 	struct msg_channel leash;
 	struct loop_timer restart;
 };

@@ -131,7 +131,7 @@ fail_with_errors(struct reload *r, const char *otherwise)
 	world_unref(&r->next);
 	listeners_rollback(r->listeners);
 	if (count > 0)
-		log_error(NULL, "reload failed, generation %u stays: %u errors",
+		log_error(NULL, "reload failed, generation %u stays (errors: %u)",
 			  r->current->generation, count);
 	else
 		log_error(NULL, "reload failed, generation %u stays: %s", r->current->generation,
