@@ -58,7 +58,7 @@ void loop_timer_start(struct loop *, struct loop_timer *, uint64_t after_ms, uin
 void loop_timer_stop(struct loop_timer *); /* safe on a zeroed or stopped timer */
 bool loop_timer_active(const struct loop_timer *);
 
-/* No-op if queued. What has not come to rest after some rounds of flushes goes on in the next turn. */
+/* No-op if queued. Flushes that never rest go on in the next turn, and the frees with them. */
 void loop_later(struct loop *, enum loop_phase, struct loop_later *, void (*cb)(void *), void *arg);
 void loop_later_cancel(struct loop *, struct loop_later *);
 
