@@ -12,12 +12,18 @@
 #include "lib/err.h"
 #include "lib/str.h"
 
-#define DB_SCHEMA 1 /* in table `meta`; another number is E_VERSION and nothing is touched */
+#define DB_SCHEMA 1    /* in table `meta`; another number is E_VERSION and nothing is touched */
+#define DB_READERS 544 /* a reader per process row, and some for tools */
+
+/* Of a new map, and the least it ever is; 1 GiB. Tests make it small before they open. */
+extern size_t db_map_bytes;
 
 struct db;
 
-/* dir must exist. writer: makes the tables and checks the schema. E_IO, E_VERSION, E_SYNTAX (not ours), E_NOMEM; *ret_words
- * (static or in an internal buffer until the next call) say more for the log. */
+/* dir must exist. writer: makes the tables and checks the schema. A reader gets E_NOT_FOUND while there is no store yet: try
+ * again with a timer. max_readers: the first opener's counts (the keeper's, DB_READERS); 0 asks for nothing. E_IO, E_FULL,
+ * E_VERSION, E_SYNTAX (not ours), E_NOMEM; *ret_words (static or in an internal buffer until the next call) say more for the
+ * log. The writer is expected to be the only one; should there be a second, the first commit waits for the other's. */
 int db_open(const char *dir, bool writer, unsigned max_readers, struct db **ret, const char **ret_words) MUST_CHECK;
 void db_close(struct db **);
 
@@ -32,7 +38,8 @@ int db_scan(struct db *, enum db_table, struct str from, int (*visit)(void *arg,
 void db_read_end(struct db *);
 
 /* Writing (keeper only): begin, put/del any number, commit. Sticky first error; commit answers it and aborts. A full map is
- * grown and E_AGAIN answered: play the batch again. A get inside sees the batch. */
+ * grown and E_AGAIN answered: play the batch again. A get inside sees the batch; what it hands out ends with the next put or
+ * del, and a visitor of db_write_scan() must not write. */
 int db_write_begin(struct db *) MUST_CHECK;
 void db_put(struct db *, enum db_table, struct str key, struct str value);
 void db_del(struct db *, enum db_table, struct str key); /* absent is fine */

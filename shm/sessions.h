@@ -11,7 +11,7 @@
 #include "shm/db.h"
 
 #define SESSION_USER_MAX 256
-#define SESSION_NAME_MAX 64 /* cluster, team, env */
+#define SESSION_NAME_MAX 64 /* cluster, team, env; with the NUL where there is one */
 #define SESSION_MARK_MS (15u * 60 * 1000)
 
 enum session_state { SESSION_BOUND = 1, SESSION_LOST, SESSION_CLOSED };
@@ -30,7 +30,9 @@ struct session {
 
 const char *sessions_state_name(unsigned state); /* "bound" "lost" "closed" */
 
-/* Between db_read_begin() and db_read_end(). E_NOT_FOUND, E_SYNTAX (unreadable row), E_IO. */
+/* Between db_read_begin() and db_read_end(). E_NOT_FOUND, E_SYNTAX (unreadable row), E_IO. A scan goes in key order from the
+ * first key >= from (user may be empty there; NULL: from the start), passes over unreadable rows and stops when visit answers
+ * non-zero; strings are valid within the visit. */
 int sessions_get(struct db *, const struct session_key *, struct session *ret) MUST_CHECK;
 int sessions_scan(struct db *, const struct session_key *from, int (*visit)(void *arg, const struct session_key *, const struct session *), void *arg) MUST_CHECK;
 
