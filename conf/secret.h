@@ -1,0 +1,20 @@
+/*
+ * The files of secrets that a configuration names: tokens of clusters and of `static` providers.
+ *
+ * A file must be regular, at most 64 KiB and closed to others. Errors name the file and the line, never what stands there.
+ */
+#pragma once
+#include <stddef.h>
+#include "conf/loading.h"
+
+#define SECRET_MAX ((size_t)64 * 1024)
+
+/* How files are read: the system, or something else in tests. */
+struct secret_reader {
+	/* At most `size` bytes into buf. E_IO, E_DENIED, E_LIMIT with words for the operator. */
+	int (*read)(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size);
+};
+extern const struct secret_reader secret_files;
+
+void secret_load(struct loading *); /* all of them, into the configuration */
+void secret_wipe(struct conf *);    /* cleanses them */
