@@ -2,14 +2,10 @@
  * The checker process. Enter: the registry (store), suspicions of workers, what drivers answer;
  * leave: rows of the health table.
  *
- *	open the store -> READY -> be the only writer of the rows -> each second: has the registry
- *moved?
+ *	open the store -> READY -> each second: has the registry moved? -> a watch per driver
  *
- * During a reload two checkers live for a moment, and both hold the ends of the workers' channels.
- * A lock on the segment's first byte, which the kernel drops when its holder dies, makes the second
- * one wait before it touches a row or reads a message.
+ * A checker that follows another one (reload, crash) goes on from the rows it finds.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include "checker/checker.h"
 #include "checker/talk.h"
@@ -22,7 +18,6 @@
 #define CHECKER_MAGIC 0x43686b72u
 #define POLL_MS	      1000 /* the registry's generation */
 #define OPEN_MS	      200  /* while there is no store */
-#define SEAT_MS	      100  /* while another checker writes */
 
 struct checker {
 	unsigned magic;
@@ -175,22 +170,8 @@ open_channels(struct checker *c)
 /* ---- the beginning ---- */
 
 static void
-later(struct checker *c, uint64_t ms, void (*cb)(void *arg))
+begin(struct checker *c)
 {
-	loop_timer_start(c->child.loop, &c->timer, ms, 0, cb, c);
-}
-
-static void
-take_seat(void *arg)
-{
-	struct checker *c = arg;
-	struct flock seat = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-
-	CHECK_MAGIC(c, CHECKER_MAGIC);
-	if (fcntl(segment_fd(c->setup->segment), F_SETLK, &seat) != 0) {
-		later(c, SEAT_MS, take_seat);
-		return;
-	}
 	ASSERT(open_channels(c) == 0);
 	health_repair(segment_health(c->setup->segment), SEGMENT_DRIVERS);
 	loop_timer_start(c->child.loop, &c->timer, 0, POLL_MS, poll_registry, c);
@@ -210,12 +191,12 @@ open_store(void *arg)
 		if (rc != E_NOT_FOUND && !c->complained)
 			log_error(NULL, "store cannot be opened: %s: %s", err_text(rc), words);
 		c->complained = rc != E_NOT_FOUND;
-		later(c, OPEN_MS, open_store);
+		loop_timer_start(c->child.loop, &c->timer, OPEN_MS, 0, open_store, c);
 		return;
 	}
 	c->complained = false;
 	child_ready(&c->child);
-	take_seat(c);
+	begin(c);
 }
 
 static void
@@ -244,7 +225,7 @@ checker_run(const struct checker_setup *setup)
 	if (c->resolve == NULL)
 		fatal("checker: no thread for looking up names: raise the limit on processes");
 	watch_house_init(&c->house, c->child.loop, c->resolve, setup->conf);
-	later(c, 0, open_store);
+	loop_timer_start(c->child.loop, &c->timer, 0, 0, open_store, c);
 	loop_run(c->child.loop);
 	close_all(c);
 	child_leave(&c->child);

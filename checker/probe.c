@@ -278,6 +278,12 @@ reason_of(int why)
 	}
 }
 
+static const char *
+words_of(int why)
+{
+	return why == E_REFUSED ? "" : err_text(why);
+}
+
 /* Ended without an answer. */
 static void
 on_closed(struct h2 *h2, int why)
@@ -293,7 +299,7 @@ on_closed(struct h2 *h2, int why)
 		conclude(p, HEALTH_PROTOCOL,
 			 h2->settings_got ? "HTTP/2 broken" : "does not speak HTTP/2");
 	else
-		conclude(p, reason_of(why), "%s", err_text(why));
+		conclude(p, reason_of(why), "%s", words_of(why));
 	finish(p);
 }
 
@@ -326,7 +332,7 @@ open_connection(struct probe *p)
 	if (rc == E_FULL)
 		return rc;
 	if (rc != 0) {
-		conclude(p, reason_of(rc), "%s", rc == E_IO ? strerror(errno) : err_text(rc));
+		conclude(p, reason_of(rc), "%s", rc == E_IO ? strerror(errno) : words_of(rc));
 		loop_later(p->loop, LOOP_FREE, &p->stillborn, on_stillborn, p);
 		return 0;
 	}

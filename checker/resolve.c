@@ -1,8 +1,8 @@
 /*
  * The resolver. Enter: host names from the loop; leave: lists of addresses to the loop.
  *
- *	loop: resolve_get() -> todo --[mutex]--> thread: getaddrinfo() -> ended --[eventfd]--> loop:
- *done()
+ *	loop: resolve_get() -> todo --[mutex]--> thread: getaddrinfo() -> ended
+ *	loop: done() <--[mutex]-- ended <--[eventfd]--
  *
  * A job belongs to whoever has it: the loop, the queue, or the thread. getaddrinfo can hang for as
  * long as the system's resolver likes, so the end does not wait for the thread: it finds `stop` and

@@ -1,9 +1,11 @@
 /*
- * Names to addresses, without ever holding up the loop: getaddrinfo(3) runs in one helper thread, one look-up at a time.
+ * Names to addresses, without ever holding up the loop: getaddrinfo(3) runs in one helper thread,
+ * one look-up at a time.
  *
- * Answers are kept for RESOLVE_KEEP_MS, failures for RESOLVE_RETRY_MS; after that the next resolve_get() asks again while the
- * last good addresses go on being handed out, however long the resolver is down. The thread and the loop share nothing but
- * a queue under a mutex. Checker only; all calls from the loop's thread.
+ * Answers are kept for RESOLVE_KEEP_MS, failures for RESOLVE_RETRY_MS; after that the next
+ * resolve_get() asks again while the last good addresses go on being handed out, however long the
+ * resolver is down. The thread and the loop share nothing but a queue under a mutex. Checker only;
+ * all calls from the loop's thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -13,8 +15,8 @@
 #include "lib/sock.h"
 #include "lib/str.h"
 
-#define RESOLVE_KEEP_MS 15000
-#define RESOLVE_RETRY_MS 2000
+#define RESOLVE_KEEP_MS	  15000
+#define RESOLVE_RETRY_MS  2000
 #define RESOLVE_ADDRESSES 4 /* of one name; further ones are ignored */
 
 struct resolve;	     /* the thread and its queue */
@@ -26,13 +28,15 @@ struct resolve_list {
 };
 
 /* done: a look-up of this name has ended, well or badly. NULL: no thread can be had. */
-struct resolve *resolve_new(struct loop *, void (*done)(void *arg, const struct resolve_name *), void *arg);
-void resolve_free(struct resolve **); /* all names closed before; does not wait for a look-up under way */
+struct resolve *resolve_new(struct loop *, void (*done)(void *arg, const struct resolve_name *),
+			    void *arg);
+/* All names closed before; does not wait for a look-up under way. */
+void resolve_free(struct resolve **);
 
 /* A name, or a numeric address (never looked up). NULL: out of memory, or too long to be a name. */
 struct resolve_name *resolve_open(struct resolve *, struct str host);
 void resolve_close(struct resolve_name **);
 
-/* The addresses; E_AGAIN: being looked up, done() will tell; E_NOT_FOUND: does not resolve, see resolve_words(). */
+/* E_AGAIN: being looked up, done() will tell; E_NOT_FOUND: see resolve_words(). */
 int resolve_get(struct resolve_name *, struct resolve_list *ret) MUST_CHECK;
 const char *resolve_words(const struct resolve_name *); /* about the last failure; constant */

@@ -1,19 +1,23 @@
 /*
- * What a probe's outcome means for a driver: up, down, lost. Pure: rules, row, outcome and time in; row out.
+ * What a probe's outcome means for a driver: up, down, lost. Pure: rules, row, outcome and time in;
+ * row out.
  *
- *	UNKNOWN --rise good in a row--> UP --fall bad in a row, or REFUSED_ENOUGH refusals--> DOWN --rise good--> UP
+ *	UNKNOWN ---- rise good ones in a row ----> UP <---- rise good ones ---- DOWN
+ *	   |                                       |                             ^
+ *	   +------ fall bad ones in a row, or VERDICT_REFUSED_ENOUGH refusals ---+
  *
- * Lost means that the sessions of that driver are gone: refused in a row (its process has ended), or unreachable for
- * lost_after_ms. health.lost_wall_ms moves on with every bad probe while it is lost, so that a binding made by somebody
- * who saw the verdict a moment too late is lost as well. A driver that answers NOT_SERVING is down, but not unreachable.
+ * Lost means that the sessions of that driver are gone: refused in a row (its process has ended),
+ * or unreachable for lost_after_ms. health.lost_wall_ms moves on with every bad probe while it is
+ * lost, so that a binding made by somebody who saw the verdict a moment too late is lost as well. A
+ * driver that answers NOT_SERVING is down, but not unreachable.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include "shm/health.h"
 
-#define VERDICT_REFUSED_ENOUGH 3 /* or `fall`, if that is less */
-#define VERDICT_QUICK_MS 250	 /* between probes while something is about to be decided */
+#define VERDICT_REFUSED_ENOUGH 3   /* or `fall`, if that is less */
+#define VERDICT_QUICK_MS       250 /* between probes while something is about to be decided */
 
 struct verdict_rules {
 	uint32_t rise, fall;
@@ -38,11 +42,15 @@ struct verdict {
 };
 
 #define VERDICT_CHANGED 1u /* the row's state is another one now */
-#define VERDICT_LOST 2u	   /* and its sessions are lost; may come later than DOWN */
+#define VERDICT_LOST	2u /* and its sessions are lost; may come later than DOWN */
 
-void verdict_start(struct verdict *, struct health *, uint32_t driver_id, uint64_t wall_ms); /* a driver never seen */
-void verdict_adopt(struct verdict *, const struct health *); /* goes on where an earlier process left off */
+/* A driver never seen. */
+void verdict_start(struct verdict *, struct health *, uint32_t driver_id, uint64_t wall_ms);
+/* Goes on where an earlier process left off. */
+void verdict_adopt(struct verdict *, const struct health *);
 /* One probe has ended. Returns VERDICT_... flags. */
-unsigned verdict_step(struct verdict *, struct health *, const struct verdict_rules *, const struct verdict_outcome *,
-		      const struct verdict_now *);
-uint64_t verdict_wait_ms(const struct verdict *, const struct health *, const struct verdict_rules *); /* to the next probe */
+unsigned verdict_step(struct verdict *, struct health *, const struct verdict_rules *,
+		      const struct verdict_outcome *, const struct verdict_now *);
+/* From now to the next probe, before jitter. */
+uint64_t verdict_wait_ms(const struct verdict *, const struct health *,
+			 const struct verdict_rules *);

@@ -13,6 +13,7 @@
 #define WATCH_MAGIC   0x57617463u
 #define ARENA_FIRST   2048
 #define ARENA_CEILING 65536
+#define SHORT_SAID_MS 60000
 
 enum watch_state { WATCH_IDLE, WATCH_NAMING, WATCH_QUEUED, WATCH_PROBING };
 
@@ -33,7 +34,6 @@ struct watch {
 	struct resolve_name *host;
 	struct loop_timer timer; /* IDLE: the next round; NAMING: patience with the resolver */
 	uint64_t due_ms, suspected_ms;
-	bool short_of_means; /* said once */
 
 	/* the round under way */
 	struct probe *probe;
@@ -122,12 +122,16 @@ fail_round(struct watch *w, enum health_reason reason, const char *words)
 
 /* We ourselves lack descriptors or memory: that says nothing about the driver. */
 static void
-skip_round(struct watch *w, int why)
+skip_round(struct watch *w)
 {
-	if (!w->short_of_means)
-		log_warn(w->ctx, "driver cannot be probed: %s; its verdict stays", err_text(why));
-	w->short_of_means = true;
-	be_idle(w, jittered(w->house, w->house->rules.interval_ms));
+	struct watch_house *house = w->house;
+	uint64_t now = now_ms(w);
+
+	if (house->short_ms == 0 || now - house->short_ms >= SHORT_SAID_MS) {
+		house->short_ms = now;
+		log_warn(w->ctx, "no descriptor, port or memory left for a probe; verdicts stay");
+	}
+	be_idle(w, jittered(house, house->rules.interval_ms));
 }
 
 /* ---- probing ---- */
@@ -141,8 +145,7 @@ place_of(const struct watch *w, const struct sock_addr *a)
 	return -1;
 }
 
-/* The address whose turn it is; the published one first, which is replaced if the name has left it.
- */
+/* The address whose turn it is, the published one first; it is replaced if the name left it. */
 static void
 choose(struct watch *w)
 {
@@ -174,12 +177,10 @@ probe(struct watch *w)
 	target.address = w->at;
 	target.timeout_ms = w->deadline_ms - now;
 	w->state = WATCH_PROBING;
-	int rc = probe_start(w->house->loop, &target, probed, w, &w->probe);
-	if (rc != 0) {
-		skip_round(w, rc);
+	if (probe_start(w->house->loop, &target, probed, w, &w->probe) != 0) {
+		skip_round(w);
 		return;
 	}
-	w->short_of_means = false;
 	w->house->running++;
 }
 
@@ -234,8 +235,7 @@ out_of_patience(void *arg)
 	fail_round(arg, HEALTH_UNRESOLVED, "the resolver does not answer");
 }
 
-/* What the name resolves to; while it does not, an earlier process may have published an address.
- */
+/* While the name does not resolve, what an earlier process has published serves. */
 static int
 get_addresses(struct watch *w)
 {
@@ -404,12 +404,6 @@ watch_free(struct watch **watch)
 	w->magic = 0;
 	arena = w->arena;
 	arena_free(&arena);
-}
-
-uint32_t
-watch_driver_id(const struct watch *w)
-{
-	return w->driver_id;
 }
 
 bool
