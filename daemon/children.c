@@ -34,7 +34,7 @@ name(const struct seat *s, char *buf, size_t size)
 	if (s->kind == PROC_WORKER)
 		snprintf(buf, size, "worker=%u gen=%u", s->slot, s->generation);
 	else
-		snprintf(buf, size, "%s gen=%u", procs_kind_name(s->kind), s->generation);
+		snprintf(buf, size, "child=%s gen=%u", procs_kind_name(s->kind), s->generation);
 	return buf;
 }
 #define NAME(s) name(s, (char[64]){0}, 64)
@@ -308,6 +308,7 @@ children_replace(struct seat *s, struct world *w, uint64_t limit_ms)
 
 	s->world = world_ref(w);
 	world_unref(&old);
+	s->quick = 0; /* another configuration, another try */
 	if (s->pid == 0)
 		children_start(s);
 	else

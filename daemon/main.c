@@ -281,7 +281,7 @@ run(const char *file)
 	lock_fd = lock_run_dir(conf->run_dir);
 	if (log_open(conf->log_file.p, conf->log_level, conf->log_format) != E_OK)
 		fatal("cannot open the log %s: %s", conf->log_file.p, strerror(errno));
-	log_ident("supervisor");
+	log_ident("process=supervisor");
 	if (conf->limit_connections < w->connections_wanted)
 		log_warn(NULL,
 			 "limits.connections lowered from %u to %u: too few files may be open",

@@ -49,16 +49,16 @@ is_next_worker(const struct reload *r, const struct seat *s)
 static void
 answer(struct reload *r, const struct reload_asker *asker, bool failed, const char *words)
 {
-	struct seat *s = children_find(r->children, PROC_CONTROLLER);
+	struct seat *s = NULL;
 	struct leash_reloaded m = {
 		.head = {.type = LEASH_RELOADED, .size = sizeof(m), .id = asker->id},
 		.failed = failed,
 	};
 
-	if (asker->pid == 0 || s == NULL || s->pid != asker->pid)
-		return;
 	str_copy(m.words, sizeof(m.words), str_from(words));
-	children_answer(s, &m);
+	while ((s = children_next(r->children, s)) != NULL)
+		if (s->kind == PROC_CONTROLLER && s->pid != 0 && s->pid == asker->pid)
+			children_answer(s, &m);
 }
 
 static void

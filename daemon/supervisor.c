@@ -154,6 +154,45 @@ stop(struct supervisor *v)
 	go_on_stopping(v);
 }
 
+/* ---- the controller after a reload ---- */
+
+/*
+ * A controller of the new world is started beside the old one, which goes when that is ready. Not
+ * in the middle of a reload, whose answer the old one may be waiting for.
+ */
+static void
+renew_controller(void *arg)
+{
+	struct supervisor *v = arg;
+	struct seat *s = NULL;
+
+	CHECK_MAGIC(v, SUPERVISOR_MAGIC);
+	if (v->reload.state != RELOAD_IDLE || v->reload.again)
+		return;
+	while ((s = children_next(&v->children, s)) != NULL) {
+		if (s->kind != PROC_CONTROLLER || s->last)
+			continue;
+		if (s->world == v->reload.current)
+			return;
+		if (s->state != SEAT_READY) /* outdated before it could serve */
+			children_end(s);
+	}
+	if (children_take(&v->children, PROC_CONTROLLER, 0, v->reload.current, &s) == E_OK)
+		children_start(s);
+	else
+		log_error(NULL, "no room for a new controller: the old one stays");
+}
+
+static void
+retire_controllers(struct supervisor *v, const struct seat *successor)
+{
+	struct seat *s = NULL;
+
+	while ((s = children_next(&v->children, s)) != NULL)
+		if (s->kind == PROC_CONTROLLER && s->world != successor->world && !s->last)
+			children_drain(s, HELPER_LIMIT_MS);
+}
+
 /* ---- news of children ---- */
 
 static void
@@ -166,6 +205,8 @@ on_ready(void *arg, struct seat *s)
 		start_rest(v);
 	else if (v->phase == START_REST && rest_is_ready(v))
 		open_up(v);
+	else if (v->phase == RUNNING && s->kind == PROC_CONTROLLER)
+		retire_controllers(v, s);
 	else if (v->phase == RUNNING)
 		reload_ready(&v->reload, s);
 }
@@ -227,20 +268,6 @@ static void
 on_began(void *arg)
 {
 	notify_reloading();
-}
-
-/* The controller holds the admin address, so its successor can only come after it; not in the
- * middle of a reload, whose answer it waits for. */
-static void
-renew_controller(void *arg)
-{
-	struct supervisor *v = arg;
-	struct seat *s = children_find(&v->children, PROC_CONTROLLER);
-
-	CHECK_MAGIC(v, SUPERVISOR_MAGIC);
-	if (s != NULL && v->reload.state == RELOAD_IDLE && !v->reload.again &&
-	    s->world != v->reload.current)
-		children_replace(s, v->reload.current, HELPER_LIMIT_MS);
 }
 
 static void
