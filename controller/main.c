@@ -136,8 +136,7 @@ open_store(void *arg)
 	if (err == 0)
 		return;
 	if (++c->store_attempts == STORE_LATE)
-		log_warn(NULL, "the store in %s cannot be opened yet: %s: %s", c->view.state_dir,
-			 err_text(err), words);
+		log_warn(NULL, "the store cannot be opened yet: %s (%s)", words, err_text(err));
 	loop_timer_start(c->child.loop, &c->store_timer, STORE_RETRY_MS, 0, open_store, c);
 }
 
@@ -216,7 +215,6 @@ drain(void *arg)
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
 	if (loop_timer_active(&c->drain_timer))
 		return;
-	child_draining(&c->child);
 	c->drain_since_ms = loop_ms(c->child.loop);
 	if (has_successor(c)) {
 		c->drain_least_ms = DRAIN_LEAST_MS;

@@ -232,17 +232,16 @@ give_up_reload(void *arg)
 static void
 reload(struct routes *r, struct admin_request *q)
 {
-	int err = r->reloading == NULL ? child_ask_reload(r->child) : E_STATE;
-
-	if (err == 0) {
-		r->reloading = q;
-		loop_timer_start(r->child->loop, &r->reload_timer, ROUTES_RELOAD_MS, 0,
-				 give_up_reload, r);
-	} else if (err == E_STATE) {
+	if (r->reloading != NULL) {
 		admin_refuse(q, MHD_HTTP_CONFLICT, "a reload is under way already");
-	} else {
-		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the supervisor cannot be asked now");
+		return;
 	}
+	if (child_ask_reload(r->child) != 0) {
+		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the supervisor cannot be asked now");
+		return;
+	}
+	r->reloading = q;
+	loop_timer_start(r->child->loop, &r->reload_timer, ROUTES_RELOAD_MS, 0, give_up_reload, r);
 }
 
 static json_t *

@@ -12,12 +12,10 @@
 #include "shm/health.h"
 #include "shm/procs.h"
 
-#define READERS_MAX 1024
-
 int
 view_open_store(struct view *v, const char **ret_words)
 {
-	return db_open(v->state_dir, false, READERS_MAX, &v->db, ret_words);
+	return db_open(v->state_dir, false, 0, &v->db, ret_words);
 }
 
 void

@@ -222,17 +222,19 @@ put_rtt(const json_t *row, struct word *w)
 static void
 add_driver(struct table *t, const json_t *row, uint64_t now_ms)
 {
+	const char *reason = get_text(row, "reason");
 	struct word w[8];
 
-	table_add(t, (const char *[]){get_text(row, "cluster"), get_text(row, "name"),
-				      get_text(row, "address"), get_text(row, "resolved"),
-				      get_text(row, "state"), get_text(row, "reason"),
-				      put_age(row, "since_ms", now_ms, &w[0]), put_rtt(row, &w[1]),
-				      put_number(row, "failures", &w[2]),
-				      put_number(row, "changes", &w[3]),
-				      put_number(row, "weight", &w[4]), get_text(row, "wanted"),
-				      put_number(row, "sessions", &w[5]),
-				      put_number(row, "running", &w[6])});
+	if (reason != NULL && strcmp(reason, "ok") == 0)
+		reason = NULL;
+	table_add(t,
+		  (const char *[]){
+			  get_text(row, "cluster"), get_text(row, "name"), get_text(row, "address"),
+			  get_text(row, "resolved"), get_text(row, "state"), reason,
+			  put_age(row, "since_ms", now_ms, &w[0]), put_rtt(row, &w[1]),
+			  put_number(row, "failures", &w[2]), put_number(row, "changes", &w[3]),
+			  put_number(row, "weight", &w[4]), get_text(row, "wanted"),
+			  put_number(row, "sessions", &w[5]), put_number(row, "running", &w[6])});
 }
 
 static const struct table_column driver_columns[] = {
