@@ -1,0 +1,130 @@
+/*
+ * How many sessions each driver holds. Enter: the changes of each batch; leave: the row of numbers
+ * in the segment by which workers place new sessions.
+ */
+#include <string.h>
+#include "keeper/counts.h"
+#include "lib/clock.h"
+#include "lib/panic.h"
+#include "shm/sessions.h"
+
+#define BEAT_ROWS 8192 /* rows between two beats of a long scan */
+
+struct scan {
+	struct counts *counts;
+	struct procs_row *row;
+	uint64_t rows;
+};
+
+static int
+count_session(void *arg, const struct session_key *key, const struct session *s)
+{
+	struct scan *scan = arg;
+
+	(void)key;
+	if (s->state == SESSION_BOUND)
+		counts_add(scan->counts, s->driver_id, 1);
+	if (++scan->rows % BEAT_ROWS == 0)
+		procs_beat(scan->row, clock_ms());
+	return 0;
+}
+
+static int
+count_all(struct counts *c, struct db *db, struct procs_row *row)
+{
+	struct scan scan = {.counts = c, .row = row};
+	int err = db_read_begin(db);
+
+	if (err == 0)
+		err = sessions_scan(db, NULL, count_session, &scan);
+	db_read_end(db);
+	return err;
+}
+
+static void
+publish(struct counts *c, unsigned slot)
+{
+	int64_t live = c->live[slot];
+
+	ASSERT(live >= 0 && live <= UINT32_MAX);
+	atomic_store_explicit(&segment_driver_sessions(c->segment)[slot], (uint32_t)live,
+			      memory_order_relaxed);
+}
+
+int
+counts_start(struct counts *c, struct segment *segment, struct db *db, struct procs_row *row,
+	     const char **ret_words)
+{
+	int err;
+
+	memset(c, 0, sizeof(*c));
+	c->segment = segment;
+	err = counts_reload(c, db, ret_words);
+	if (err != 0)
+		return err;
+	err = count_all(c, db, row);
+	if (err != 0) {
+		*ret_words = "the sessions could not be counted";
+		return err;
+	}
+	counts_keep(c);
+	for (unsigned i = 0; i < SEGMENT_DRIVERS; i++)
+		publish(c, i);
+	return 0;
+}
+
+void
+counts_stop(struct counts *c)
+{
+	registry_unref(&c->registry);
+}
+
+/* The number only ever moves, over restarts too; 0 is what a segment holds before any keeper. */
+int
+counts_reload(struct counts *c, struct db *db, const char **ret_words)
+{
+	_Atomic uint64_t *generation = segment_registry_generation(c->segment);
+	uint64_t next = atomic_load(generation) + 1;
+	struct registry *r;
+	int err = registry_load(db, next, &r, ret_words);
+
+	if (err != 0)
+		return err;
+	registry_unref(&c->registry);
+	c->registry = r;
+	atomic_store(generation, next);
+	return 0;
+}
+
+void
+counts_add(struct counts *c, uint32_t driver_id, int by)
+{
+	const struct registry_driver *d = registry_driver(c->registry, driver_id);
+
+	if (d == NULL)
+		return;
+	c->pending[d->slot] += by;
+	c->dirty = true;
+}
+
+void
+counts_keep(struct counts *c)
+{
+	if (!c->dirty)
+		return;
+	for (unsigned i = 0; i < SEGMENT_DRIVERS; i++) {
+		if (c->pending[i] == 0)
+			continue;
+		c->live[i] += c->pending[i];
+		publish(c, i);
+	}
+	counts_drop(c);
+}
+
+void
+counts_drop(struct counts *c)
+{
+	if (c->dirty)
+		memset(c->pending, 0, sizeof(c->pending));
+	c->dirty = false;
+}
