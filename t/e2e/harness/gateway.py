@@ -177,7 +177,12 @@ class Gateway:
     def ask(self, *args):
         """The JSON answer of a command; None when nobody answers."""
         done = self.ctl("--json", *args, check=False)
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        if done.returncode != 0:
+            return None
+        pages = [json.loads(line) for line in done.stdout.splitlines()]
+        if len(pages) > 1:  # a long list comes in pages
+            pages[0]["sessions"] = [row for page in pages for row in page["sessions"]]
+        return pages[0]
 
     def sessions(self):
         """{session id: row}"""

@@ -66,7 +66,7 @@ class Raw:
         try:
             self.sock.sendall(data)
         except OSError:
-            self.closed = True
+            pass  # the reading side tells: an answer may still be there
 
     def request(self, headers, body=b"", end=True):
         """Starts a stream; body goes out as far as the window allows at once."""

@@ -1,0 +1,165 @@
+"""The commands, the admin port, the log: what a sysadmin sees."""
+
+import json
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from harness import net, rpc
+from harness.gateway import BUILD
+
+
+@pytest.fixture
+def small(make_gateway, fakes):
+    gateway = make_gateway(fakes)
+    with rpc.Channel(gateway.way()) as channel:
+        for _ in range(4):
+            channel.call("Config", rpc.config(rpc.new_id()))
+    with rpc.Channel(gateway.way(), token="token-bob") as channel:
+        channel.call("Config", rpc.config(rpc.new_id()))
+    return gateway
+
+
+def daemon(*args):
+    return subprocess.run([BUILD / "sparkgwd", *args], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+
+
+def test_status(small):
+    status = small.ask("status")
+    assert status["ready"] and status["sessions"] == 5
+    kinds = sorted(p["kind"] for p in status["processes"])
+    assert kinds == ["checker", "controller", "keeper", "supervisor", "worker", "worker"], kinds
+    assert "worker" in small.ctl("status").stdout
+
+
+def test_drivers_and_clusters(small, fakes):
+    rows = small.ask("drivers")["drivers"]
+    assert sorted(r["address"] for r in rows) == sorted(f.address for f in fakes)
+    assert {r["state"] for r in rows} == {"up"}
+    assert small.ask("clusters")["clusters"][0]["name"] == "eng-prod"
+    assert fakes[0].address in small.ctl("drivers").stdout and "eng-prod" in small.ctl("clusters").stdout
+
+
+def test_sessions(small):
+    rows = small.ask("sessions")["sessions"]
+    assert len(rows) == 5 and {r["user"] for r in rows} == {"alice", "bob"}
+    assert {r["team"] for r in rows} == {"eng"} and {r["env"] for r in rows} == {"prod"}
+    assert len(small.ask("sessions", "--user", "bob")["sessions"]) == 1
+    assert small.ctl("sessions").stdout.count("alice") == 4
+
+
+def test_exit_statuses(small, tmp_path):
+    assert small.ctl("no-such-command", check=False).returncode == 2
+    assert small.ctl(check=False).returncode == 2
+    assert small.ctl("session", "close", rpc.new_id(), check=False).returncode == 1
+    assert small.ctl("driver", "drain", "nobody", check=False).returncode == 1
+    gone = subprocess.run([BUILD / "sparkgwctl", "-s", tmp_path / "none.sock", "status"], capture_output=True, text=True)
+    assert gone.returncode == 3 and gone.stderr
+
+
+def test_socket_of_a_configuration_file(small):
+    done = subprocess.run([BUILD / "sparkgwctl", "-c", small.file, "status"], capture_output=True, text=True)
+    assert done.returncode == 0 and "worker" in done.stdout
+
+
+def get(gateway, path, method="GET"):
+    request = urllib.request.Request(f"http://127.0.0.1:{gateway.admin_port}{path}", method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_admin_port(small, fakes):
+    assert get(small, "/healthz")[0] == 200
+    assert get(small, "/readyz")[0] == 200
+    assert get(small, "/../etc/passwd")[0] == 404
+    assert get(small, "/nothing")[0] == 404
+    for act in ("/reload", "/session/close", "/driver/drain"):
+        assert get(small, act, "POST")[0] in (403, 404, 405), act
+    for fake in fakes:
+        fake.die()
+    net.wait_for(lambda: get(small, "/readyz")[0] == 503, 10, "not ready without drivers")
+
+
+def test_check_of_a_file(small, tmp_path):
+    assert daemon("-t", "-c", small.file).returncode == 0
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("workers: 2\nworkers: 3\nfoo: 1\n")
+    done = daemon("-t", "-c", bad)
+    assert done.returncode == 1 and "bad.yaml:2:1" in done.stderr and "bad.yaml:3:1" in done.stderr
+
+
+def test_effective_configuration_loads_again(small, tmp_path):
+    printed = daemon("-T", "-c", small.file)
+    assert printed.returncode == 0 and "token-alice" not in printed.stdout
+    again = small.folder / "again.yaml"
+    again.write_text(printed.stdout)
+    assert daemon("-T", "-c", again).stdout == printed.stdout
+
+
+def test_versions_and_usage():
+    assert "sparkgwd" in daemon("-V").stdout and "nghttp2" in daemon("-V").stdout
+    assert daemon("--nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("text", ["", "\0", "[", "a: &x [*x]", "a: !!str 1", "- 1", "a: 1\n---\nb: 2", "x" * 2_000_000, "[" * 100_000])
+def test_files_that_are_no_configuration(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    done = daemon("-t", "-c", path)
+    assert done.returncode == 1 and done.stderr.startswith(str(path)), done
+
+
+def test_secret_file_that_others_may_read(small):
+    (small.folder / "tokens").chmod(0o644)
+    done = daemon("-t", "-c", small.file)
+    assert done.returncode == 1 and "tokens" in done.stderr
+
+
+def test_second_gateway_in_the_same_folder_is_refused(small):
+    done = daemon("-c", small.file)
+    assert done.returncode == 1 and done.stderr
+    assert small.ask("status")["ready"]
+
+
+def test_log_is_opened_again(make_gateway, fake):
+    gateway = make_gateway([fake], start=False)
+    log = gateway.folder / "gateway.log"
+    gateway.conf["log"] = {"level": "info", "format": "json", "file": str(log)}
+    gateway.write()
+    gateway.start()
+    old = log.rename(log.with_suffix(".1"))
+    gateway.process.send_signal(signal.SIGUSR1)
+    net.wait_for(lambda: log.exists(), 5, "a new log file")
+    gateway.reload()
+    net.wait_for(lambda: log.read_text(), 5, "lines in it")
+    for line in old.read_text().splitlines() + log.read_text().splitlines():
+        json.loads(line)
+
+
+def test_two_clusters_of_two_teams(make_gateway, fakes):
+    gateway = make_gateway({"eng-prod": [fakes[0].address], "ops-prod": [fakes[1].address]})
+    with rpc.Channel(gateway.way(), token="token-alice", x_doordash_team=None) as channel:
+        channel.call("Config", rpc.config(rpc.new_id()))
+    with rpc.Channel(gateway.way(), token="token-carol", x_doordash_team="ops") as channel:
+        channel.call("Config", rpc.config(rpc.new_id()))
+    assert [c.envelope()[0] for c in fakes[0].calls] == ["alice"]
+    assert [c.envelope()[0] for c in fakes[1].calls] == ["carol"]
+
+
+def test_driver_token_replaces_the_clients(make_gateway, fake):
+    gateway = make_gateway([fake], start=False)
+    secret = gateway.folder / "driver.token"
+    secret.write_text("token-of-the-driver\n")
+    secret.chmod(0o600)
+    gateway.conf["clusters"][0]["token_file"] = str(secret)
+    gateway.write()
+    gateway.start()
+    with rpc.Channel(gateway.way()) as channel:
+        channel.call("Config", rpc.config(rpc.new_id()))
+    assert fake.calls[0].headers["authorization"] == "Bearer token-of-the-driver"
