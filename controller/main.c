@@ -69,7 +69,7 @@ static const struct {
 _Noreturn static void
 refuse_usage(void)
 {
-	fatal("sparkgw-controller is started by sparkgwd, not by hand: start sparkgwd -c FILE");
+	fatal("started by sparkgwd, not by hand: run sparkgwd -c FILE");
 }
 
 /* All options are required. */
