@@ -130,11 +130,20 @@ check_teams(struct loading *l)
 	refuse_twins(l, &names, "teams[].name");
 }
 
+static bool
+is_team(const struct conf *c, struct str name)
+{
+	for (unsigned i = 0; i < c->teams_count; i++)
+		if (str_eq(c->teams[i].name, name))
+			return true;
+	return false;
+}
+
 static void
 check_team(struct loading *l, const struct conf_cluster *cl, struct str team, const char *path,
 	   int index)
 {
-	if (team.p != NULL && l->conf->teams_count > 0 && conf_team(l->conf, team) == NULL)
+	if (team.p != NULL && l->conf->teams_count > 0 && !is_team(l->conf, team))
 		loading_fail(l, cl, path, index, "'%.*s' is not listed under teams", STR_ARG(team));
 }
 

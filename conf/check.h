@@ -1,5 +1,6 @@
 /*
- * What no single value can tell: names that are used twice or point nowhere, blocks that contradict each other.
+ * What no single value can tell: names that are used twice or point nowhere, blocks that contradict
+ * each other.
  */
 #pragma once
 #include "conf/loading.h"

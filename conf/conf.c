@@ -1,11 +1,13 @@
 /*
- * The doors of the configuration: from a file, from memory, look-ups, and the end.
+ * The doors of the configuration: from a file, from memory, errors, look-ups, and the end.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "conf/conf.h"
+#include "conf/error.h"
 #include "conf/load.h"
 #include "conf/secret.h"
 
@@ -89,6 +91,31 @@ conf_free(struct conf **conf)
 	secret_wipe(c);
 	arena = c->arena; /* c itself lives in it */
 	arena_free(&arena);
+}
+
+void
+conf_error_add(struct conf *c, struct conf_error **list, unsigned line, const char *key,
+	       const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	error_put(c, list, line, 0, key, fmt, ap);
+	va_end(ap);
+}
+
+int
+conf_error_text(const struct conf *c, const struct conf_error *e, char *buf, size_t size)
+{
+	const char *colon = e->key[0] != '\0' ? ": " : "";
+	char place[32] = "";
+
+	if (e->line > 0 && e->column > 0)
+		snprintf(place, sizeof(place), ":%u:%u", e->line, e->column);
+	else if (e->line > 0)
+		snprintf(place, sizeof(place), ":%u", e->line);
+	return snprintf(buf, size, "%.*s%s: %s%s%s\n", STR_ARG(c->path), place, e->key, colon,
+			e->words);
 }
 
 struct conf_cluster *

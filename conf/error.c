@@ -1,7 +1,6 @@
 /*
  * The list of errors: sorted by place, with a bound, so that a file full of nonsense stays cheap.
  */
-#include <stdio.h>
 #include "conf/error.h"
 
 static unsigned
@@ -58,29 +57,4 @@ error_put(struct conf *c, struct conf_error **list, unsigned line, unsigned colu
 			return;
 	}
 	insert(list, e);
-}
-
-void
-conf_error_add(struct conf *c, struct conf_error **list, unsigned line, const char *key,
-	       const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	error_put(c, list, line, 0, key, fmt, ap);
-	va_end(ap);
-}
-
-int
-conf_error_text(const struct conf *c, const struct conf_error *e, char *buf, size_t size)
-{
-	const char *colon = e->key[0] != '\0' ? ": " : "";
-	char place[32] = "";
-
-	if (e->line > 0 && e->column > 0)
-		snprintf(place, sizeof(place), ":%u:%u", e->line, e->column);
-	else if (e->line > 0)
-		snprintf(place, sizeof(place), ":%u", e->line);
-	return snprintf(buf, size, "%.*s%s: %s%s%s\n", STR_ARG(c->path), place, e->key, colon,
-			e->words);
 }

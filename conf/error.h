@@ -3,7 +3,7 @@
  */
 #pragma once
 #include <stdarg.h>
-#include "conf/conf.h"
+#include "conf/types.h"
 
 #define ERROR_MAX 100 /* errors kept; of the others only one line tells that there are more */
 

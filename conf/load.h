@@ -1,8 +1,9 @@
 /*
- * The loading itself, with the way files of secrets are read as a parameter: the door for tests. Others use conf.h.
+ * The loading itself, with the way files of secrets are read as a parameter: the door for tests.
+ * Others use conf.h.
  */
 #pragma once
-#include "conf/conf.h"
+#include "conf/types.h"
 
 struct secret_reader;
 

@@ -2,8 +2,8 @@
  * The table of all keys, and what can be asked of it.
  */
 #include <stdio.h>
-#include "conf/conf.h"
 #include "conf/schema.h"
+#include "conf/types.h"
 #include "lib/panic.h"
 
 /* The offset of a field; does not compile when the field is of another C type. */

@@ -1,9 +1,9 @@
 /*
- * The keys of sparkgw.yaml: one table that the loader, the printer (sparkgwd -T), the sample and the
- * manual page come from or are checked against. Constant data, any process.
+ * The keys of sparkgw.yaml: one table that the loader, the printer (sparkgwd -T), the sample and
+ * the manual page come from or are checked against. Constant data, any process.
  *
- * A row's path names the key from the top: "log.level", "clusters[].drivers[].weight". A block (map)
- * or list stands before its keys; the order is the order of printing.
+ * A row's path names the key from the top: "log.level", "clusters[].drivers[].weight". A block
+ * (map) or list stands before its keys; the order is the order of printing.
  */
 #pragma once
 #include <stdbool.h>
@@ -56,8 +56,8 @@ const struct schema_row *schema_find(const char *path); /* NULL */
 /* The next row below `block` (NULL: the top) after `row` (NULL: the first one); NULL at the end. */
 const struct schema_row *schema_next(const struct schema_row *block, const struct schema_row *row);
 const char *schema_leaf(const struct schema_row *); /* the last word of the path */
-/* The key that somebody who wrote `key` in `block` may have meant: of the same block, or the full path of the same word
- * elsewhere. NULL when nothing is near. */
+/* The key that somebody who wrote `key` in `block` may have meant: of the same block, or the full
+ * path of the same word elsewhere. NULL when nothing is near. */
 const char *schema_nearest(const struct schema_row *block, struct str key);
 const char *schema_type_text(const struct schema_row *); /* "duration", "list of names" */
 /* "1 to 256", "100ms to 1h", "one of: text json"; "" when there are none. Returns buf. */

@@ -1,7 +1,8 @@
 /*
  * The files of secrets that a configuration names: tokens of clusters and of `static` providers.
  *
- * A file must be regular, at most 64 KiB and closed to others. Errors name the file and the line, never what stands there.
+ * A file must be regular, at most 64 KiB and closed to others. Errors name the file and the line,
+ * never what stands there.
  */
 #pragma once
 #include <stddef.h>
@@ -12,7 +13,8 @@
 /* How files are read: the system, or something else in tests. */
 struct secret_reader {
 	/* At most `size` bytes into buf. E_IO, E_DENIED, E_LIMIT with words for the operator. */
-	int (*read)(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size);
+	int (*read)(const char *path, char *buf, size_t size, size_t *ret_n, char *words,
+		    size_t words_size);
 };
 extern const struct secret_reader secret_files;
 

@@ -1,5 +1,6 @@
 /*
- * The whole tree of the file into the structs, row by row of the schema; also the defaults, the missing and the unknown keys.
+ * The whole tree of the file into the structs, row by row of the schema; also the defaults, the
+ * missing and the unknown keys.
  */
 #pragma once
 #include "conf/loading.h"

@@ -35,6 +35,7 @@ read_fake(const char *path, char *buf, size_t size, size_t *ret_n, char *words, 
 {
 	static const char *const files[][2] = {
 		{"/t/spark.token", "\n s3cret-of-spark \n"},
+		{"/t/fe-prod.token", "s3cret-of-fe"},
 		{"/t/empty.token", " \n\n"},
 		{"/t/two.token", "s3cret words"},
 		{"/t/tokens",
@@ -652,6 +653,41 @@ Test(conf_files, a_relative_path_of_the_file)
 	cr_assert_eq(chdir(folder), 0);
 	cr_assert_eq(conf_load("gw.yaml", &conf, &errors), 0);
 	cr_expect(conf->path.p[0] == '/' && str_ends(conf->path, STR("/gw.yaml")));
+}
+
+/* ---- the sample ---- */
+
+/* "#key: value" becomes "key: value"; what has a blank behind its # is a comment. */
+static void
+uncomment(char *text)
+{
+	for (char *line = text; line != NULL; line = strchr(line, '\n')) {
+		line += strspn(line, "\n ");
+		if (line[0] == '#' && line[1] >= 'a' && line[1] <= 'z')
+			memmove(line, line + 1, strlen(line));
+	}
+}
+
+Test(conf, the_sample_loads_also_with_all_keys)
+{
+	static char text[65536];
+	char path[4096];
+	FILE *file;
+
+	if (getenv("top_srcdir") == NULL)
+		cr_skip_test("top_srcdir is not set");
+	snprintf(path, sizeof(path), "%s/etc/sparkgw.yaml", getenv("top_srcdir"));
+	file = fopen(path, "re");
+	cr_assert_not_null(file, "%s", path);
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	cr_expect_eq(load(text), 0, "%s", all_errors());
+	cr_expect_not(conf->clusters[0].has_tls);
+	uncomment(text);
+	cr_expect_eq(load(text), 0, "%s", all_errors());
+	cr_assert(conf->clusters[0].has_tls);
+	EXPECT_STR(conf->clusters[0].tls.server_name, "spark");
+	EXPECT_STR(conf->clusters[0].token, "s3cret-of-fe");
 }
 
 /* ---- the schema itself ---- */

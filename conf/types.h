@@ -1,0 +1,118 @@
+/*
+ * The configuration as structs, all in one arena, immutable after loading. Every key of the file is
+ * a row of the schema table (schema.h); each struct is one block of it.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/arena.h"
+#include "lib/log.h"
+#include "lib/sock.h"
+#include "lib/str.h"
+
+struct conf_tls {				/* of a listener */
+	struct str certificate, key, client_ca; /* absolute paths; STR_NONE: absent */
+	unsigned line; /* where the block stands, for errors about its files */
+};
+struct conf_listener {
+	struct sock_addr address;
+	bool has_tls;
+	bool insecure; /* clear text allowed on a non-loopback address */
+	struct conf_tls tls;
+	unsigned line;
+};
+struct conf_driver_tls { /* to the drivers of a cluster */
+	struct str ca, certificate, key, server_name;
+	unsigned line;
+};
+struct conf_driver {
+	struct str name;    /* default: the address */
+	struct str address; /* "host:port" */
+	uint32_t weight;    /* 1 to 1000, default 1 */
+};
+struct conf_cluster {
+	struct str name, team, env, region;
+	bool shared;
+	struct str *teams;
+	unsigned teams_count;
+	struct str *hosts; /* exact names or "*.example.com", lower case */
+	unsigned hosts_count;
+	struct conf_driver *drivers;
+	unsigned drivers_count;
+	struct str token_file; /* absolute; STR_NONE */
+	struct str token;      /* its content, read and mode-checked at load; a secret */
+	bool has_tls;
+	struct conf_driver_tls tls;
+	unsigned line;
+};
+struct conf_team {
+	struct str name;
+	struct str *groups, *envs;
+	unsigned groups_count, envs_count;
+};
+struct conf_token { /* of a `static` provider's file: "TOKEN USER [GROUP,GROUP]" per line; a secret
+		     */
+	struct str token, user;
+	struct str *groups;
+	unsigned groups_count;
+};
+enum conf_provider_type { PROVIDER_STATIC };
+struct conf_provider {
+	struct str name;
+	enum conf_provider_type type;
+	struct str tokens_file;
+	struct conf_token *tokens;
+	unsigned tokens_count;
+	unsigned line;
+};
+struct conf_names { /* header names, lower case; the first one present counts */
+	struct str *names;
+	unsigned count;
+};
+
+struct conf {
+	struct arena *arena;
+	struct str path; /* of the file, absolute */
+	struct str text; /* exactly what was loaded */
+
+	uint32_t workers; /* resolved; `auto` = number of CPUs */
+	struct str region;
+	struct str state_dir, run_dir; /* absolute */
+	uint64_t drain_timeout_ms;
+
+	enum log_level log_level;
+	enum log_format log_format;
+	struct str log_file; /* absolute, or "stderr" */
+
+	struct conf_listener *listeners;
+	unsigned listeners_count;
+	bool has_admin;
+	struct sock_addr admin;
+
+	bool auth_required;
+	struct conf_provider *providers;
+	unsigned providers_count;
+
+	struct conf_names header_team, header_env, header_user, header_run_id;
+	struct str default_env;
+	struct conf_team *teams;
+	unsigned teams_count;
+	struct conf_cluster *clusters;
+	unsigned clusters_count;
+
+	uint64_t health_interval_ms, health_timeout_ms;
+	uint32_t health_rise, health_fall;
+	uint64_t session_idle_timeout_ms, session_driver_lost_after_ms;
+
+	uint32_t limit_connections; /* of the whole gateway */
+	uint32_t limit_streams;	    /* per connection, at once */
+	uint64_t limit_header_bytes;
+	uint32_t limit_header_fields;
+};
+
+struct conf_error {
+	unsigned line, column; /* 0: about the file as a whole */
+	const char *key;       /* "clusters[0].drivers[1].address", or "" */
+	const char *words;
+	struct conf_error *next;
+};

@@ -1,0 +1,81 @@
+/*
+ * A whole configuration from any bytes: it loads or is refused with words, and what loads prints to
+ * something that loads. Files that the input names are not opened.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include "conf/conf.h"
+#include "conf/load.h"
+#include "conf/secret.h"
+#include "lib/panic.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int
+read_nothing(const char *path, char *buf, size_t size, size_t *ret_n, char *words,
+	     size_t words_size)
+{
+	static const char content[] = "token user group,group";
+
+	if (size < sizeof(content))
+		return E_LIMIT;
+	memcpy(buf, content, sizeof(content) - 1);
+	*ret_n = sizeof(content) - 1;
+	return 0;
+}
+
+static const struct secret_reader nowhere = {read_nothing};
+
+static void
+check_errors(const struct conf *c, const struct conf_error *errors)
+{
+	char text[512];
+	unsigned line = 0;
+
+	for (; errors != NULL; errors = errors->next) {
+		ASSERT(errors->line >= line); /* sorted */
+		ASSERT(conf_error_text(c, errors, text, sizeof(text)) > 0);
+		line = errors->line;
+	}
+}
+
+static void
+check_print(const struct conf *c)
+{
+	struct conf_error *errors;
+	struct conf *again;
+	struct buf first, second;
+
+	buf_init(&first, 16u << 20);
+	buf_init(&second, 16u << 20);
+	ASSERT(conf_print(c, &first) == 0);
+	if (first.len <= 1u << 20) { /* quoting makes it longer, perhaps more than a file may be */
+		ASSERT(load_text("fuzz.yaml", buf_str(&first), &nowhere, &again, &errors) == 0);
+		ASSERT(conf_print(again, &second) == 0);
+		ASSERT(str_eq(buf_str(&first), buf_str(&second)));
+		conf_free(&again);
+	}
+	buf_free(&first);
+	buf_free(&second);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct str text = {(const char *)data, size};
+	struct conf_error *errors;
+	struct conf *c;
+	int err = load_text("fuzz.yaml", text, &nowhere, &c, &errors);
+
+	ASSERT(c != NULL);
+	if (err == 0) {
+		ASSERT(errors == NULL);
+		check_print(c);
+	} else {
+		ASSERT(err == E_SYNTAX || err == E_NOMEM);
+		ASSERT(err == E_NOMEM || errors != NULL);
+		check_errors(c, errors);
+	}
+	conf_free(&c);
+	return 0;
+}
