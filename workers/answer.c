@@ -113,10 +113,19 @@ answer_empty(struct rpc *r)
 /* ---- the driver's headers and trailers ---- */
 
 static bool
+passes(const struct h2_fields *f, unsigned i)
+{
+	enum field_name name = fields_name(h2_field_name(f, i));
+
+	return name == FIELD_STATUS ||
+	       fields_forward_response(name); /* :status was checked to be 200 */
+}
+
+static bool
 needs_rebuild(const struct h2_fields *f)
 {
 	for (unsigned i = 0; i < f->count; i++)
-		if (!fields_forward_response(fields_name(h2_field_name(f, i))))
+		if (!passes(f, i))
 			return true;
 	return false;
 }
@@ -129,7 +138,7 @@ forwarded(struct rpc *r, const struct h2_fields *from, struct h2_fields *room)
 		return from;
 	*room = (struct h2_fields){0};
 	for (unsigned i = 0; i < from->count; i++)
-		if (fields_forward_response(fields_name(h2_field_name(from, i))))
+		if (passes(from, i))
 			h2_fields_add(room, r->arena, h2_field_name(from, i),
 				      h2_field_value(from, i));
 	return room;

@@ -2,6 +2,7 @@
  * The spine: one function moves every RPC through its states, in the order of a good RPC's life.
  * What the steps do stands in request.c, route.c and answer.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -208,11 +209,26 @@ rpc_run(struct rpc *r)
 
 /* ---- refusing ---- */
 
+/* The client is told the words; here they are for the one who debugs, not a line per refusal at all
+ * times. */
+static void
+say_refused(const struct rpc *r, const char *code, struct str words)
+{
+	char ctx[256], client[128];
+
+	if (!log_wants(LOG_LEVEL_DEBUG))
+		return;
+	snprintf(ctx, sizeof ctx, "%s rpc=%u session=%s",
+		 client_text(r->conn, client, sizeof client), r->id, r->session_text);
+	log_write(LOG_LEVEL_DEBUG, ctx, "refused: %s: %.*s", code, STR_ARG(words));
+}
+
 enum rpc_step
 rpc_refuse_with(struct rpc *r, const struct status *status)
 {
 	if (r->state == RPC_DONE)
 		return STEP_END;
+	say_refused(r, grpc_code_name(status->code), status->message);
 	answer_refusal(r, status);
 	counters_add(r->worker->counters, COUNTER_rpcs_refused, 1);
 	rpc_finish(r, status->code);
