@@ -1,0 +1,215 @@
+/* The shared segment: its file, its parts, and the small rows in it. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include "lib/clock.h"
+#include "shm/counters.h"
+#include "shm/health.h"
+#include "shm/procs.h"
+#include "shm/segment.h"
+#include "t/unit/scratch.h"
+
+TestSuite(segment, .init = scratch_make, .fini = scratch_drop, .timeout = 20);
+
+static struct segment *
+make(void)
+{
+	struct segment *s = NULL;
+
+	cr_assert_eq(segment_create(scratch_path("segment"), &s), 0);
+	return s;
+}
+
+static struct segment *
+attach(void)
+{
+	struct segment *s = NULL;
+
+	cr_assert_eq(segment_attach(scratch_path("segment"), &s), 0);
+	return s;
+}
+
+static unsigned
+files_in_scratch(void)
+{
+	DIR *dir = opendir(scratch);
+	unsigned n = 0;
+
+	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+		n += e->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+Test(segment, file_is_private_and_alone)
+{
+	struct segment *s = make();
+	struct stat st;
+
+	cr_assert_eq(stat(scratch_path("segment"), &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0600u);
+	cr_expect_neq(fcntl(segment_fd(s), F_GETFD) & FD_CLOEXEC, 0);
+	cr_expect_eq(files_in_scratch(), 1u, "a temporary file was left");
+	segment_detach(&s);
+	cr_expect_null(s);
+	cr_expect_eq(access(scratch_path("segment"), F_OK), 0, "detaching keeps the file");
+}
+
+Test(segment, parts_are_aligned_and_apart)
+{
+	struct segment *s = make();
+	const struct {
+		char *start;
+		size_t size;
+	} parts[] = {
+		{(char *)(uintptr_t)segment_registry_generation(s), 8},
+		{(char *)(uintptr_t)segment_keeper_ok(s), 4},
+		{(char *)segment_procs(s), SEGMENT_PROCS * sizeof(struct procs_row)},
+		{(char *)segment_health(s), SEGMENT_DRIVERS * sizeof(struct health_row)},
+		{(char *)segment_counters(s), SEGMENT_COUNTERS * sizeof(struct counters_slot)},
+		{(char *)(uintptr_t)segment_driver_sessions(s), SEGMENT_DRIVERS * sizeof(uint32_t)},
+	};
+	const size_t n = sizeof(parts) / sizeof(parts[0]);
+
+	for (size_t i = 0; i < n; i++)
+		memset(parts[i].start, (int)i + 1, parts[i].size);
+	for (size_t i = 0; i < n; i++) {
+		cr_expect_eq(parts[i].start[0], (char)(i + 1), "part %zu", i);
+		cr_expect_eq(parts[i].start[parts[i].size - 1], (char)(i + 1), "part %zu", i);
+		cr_expect(i < 2 || (uintptr_t)parts[i].start % 4096 == 0, "part %zu", i);
+	}
+	segment_detach(&s);
+}
+
+Test(segment, two_mappings_see_one_file)
+{
+	struct segment *a = make(), *b = attach(), *c = NULL;
+
+	atomic_store(segment_registry_generation(a), 42);
+	atomic_store(&segment_driver_sessions(b)[SEGMENT_DRIVERS - 1], 7);
+	cr_assert_eq(segment_attach_fd(dup(segment_fd(a)), &c), 0);
+	cr_expect_eq(atomic_load(segment_registry_generation(c)), 42u);
+	cr_expect_eq(atomic_load(&segment_driver_sessions(c)[SEGMENT_DRIVERS - 1]), 7u);
+	segment_detach(&a);
+	segment_detach(&b);
+	cr_expect_eq(atomic_load(segment_registry_generation(c)), 42u);
+	segment_detach(&c);
+}
+
+Test(segment, a_new_one_replaces_the_old_which_stays_whole)
+{
+	struct segment *old = make(), *new, *seen;
+
+	atomic_store(segment_keeper_ok(old), 1);
+	new = make();
+	seen = attach();
+	cr_expect_eq(atomic_load(segment_keeper_ok(seen)), 0u, "a new file starts empty");
+	atomic_store(segment_keeper_ok(new), 9);
+	cr_expect_eq(atomic_load(segment_keeper_ok(seen)), 9u);
+	cr_expect_eq(atomic_load(segment_keeper_ok(old)), 1u);
+	segment_detach(&old);
+	segment_detach(&new);
+	segment_detach(&seen);
+}
+
+static void
+patch(off_t at, const void *p, size_t n)
+{
+	int fd = open(scratch_path("segment"), O_WRONLY);
+
+	cr_assert_eq(pwrite(fd, p, n, at), (ssize_t)n);
+	close(fd);
+}
+
+Test(segment, what_is_no_segment_is_refused)
+{
+	const char *path = scratch_path("segment");
+	struct segment *s = NULL;
+	struct stat st;
+
+	cr_expect_eq(segment_attach(path, &s), E_NOT_FOUND);
+	s = make();
+	segment_detach(&s);
+	patch(8, "\x63", 1); /* version */
+	cr_expect_eq(segment_attach(path, &s), E_VERSION);
+	s = make();
+	segment_detach(&s);
+	patch(16, "\xff", 1); /* size of a row */
+	cr_expect_eq(segment_attach(path, &s), E_VERSION);
+	patch(0, "x", 1); /* magic */
+	cr_expect_eq(segment_attach(path, &s), E_SYNTAX);
+	s = make();
+	segment_detach(&s);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(truncate(path, st.st_size - 1), 0);
+	cr_expect_eq(segment_attach(path, &s), E_SYNTAX);
+	cr_assert_eq(truncate(path, 3), 0);
+	cr_expect_eq(segment_attach(path, &s), E_SYNTAX);
+	cr_expect_null(s);
+	cr_expect_eq(segment_create(scratch_path("no/such/folder"), &s), E_IO);
+	cr_expect_null(s);
+}
+
+Test(segment, a_process_row_from_entry_to_exit)
+{
+	struct segment *s = make();
+	struct procs_row *row = &segment_procs(s)[3];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		procs_enter(row, PROC_WORKER, 2, 7, 5);
+		procs_set_state(row, PROC_READY);
+		procs_beat(row, 123456);
+		_exit(0); /* as if it had been killed: the row stays */
+	}
+	cr_assert_eq(scratch_wait(pid), 0);
+	cr_expect_eq(atomic_load(&row->pid), (uint32_t)pid);
+	cr_expect_str_eq(procs_kind_name(atomic_load(&row->kind)), "worker");
+	cr_expect_str_eq(procs_state_name(atomic_load(&row->state)), "ready");
+	cr_expect_eq(atomic_load(&row->slot), 2u);
+	cr_expect_eq(atomic_load(&row->generation), 7u);
+	cr_expect_eq(atomic_load(&row->restarts), 5u);
+	cr_expect_eq(atomic_load(&row->beat_ms), 123456u);
+	procs_enter(row, PROC_KEEPER, 0, 8, 6);
+	cr_expect_eq(atomic_load(&row->pid), (uint32_t)getpid());
+	cr_expect_str_eq(procs_state_name(atomic_load(&row->state)), "starting");
+	cr_expect_leq(clock_ms() - atomic_load(&row->beat_ms), 5000u);
+	procs_leave(row);
+	cr_expect_eq(atomic_load(&row->pid), 0u);
+	cr_expect_str_eq(procs_kind_name(77), "unknown");
+	segment_detach(&s);
+}
+
+Test(segment, only_its_process_changes_a_row, .signal = SIGABRT)
+{
+	struct segment *s = make();
+
+	procs_set_state(&segment_procs(s)[0], PROC_READY);
+}
+
+Test(segment, counters_add_up_over_slots)
+{
+	struct segment *s = make();
+	struct counters_slot *slots = segment_counters(s);
+	uint64_t sums[COUNTERS_COUNT];
+
+	counters_add(&slots[0], COUNTER_rpcs_total, 5);
+	counters_add(&slots[511], COUNTER_rpcs_total, 7);
+	counters_add(&slots[1], COUNTER_rpcs_open, 2);
+	counters_add(&slots[1], COUNTER_rpcs_open, -1);
+	atomic_store(&slots[511].running[9], 4);
+	counters_sum(slots, SEGMENT_COUNTERS, sums);
+	cr_expect_eq(sums[COUNTER_rpcs_total], 12u);
+	cr_expect_eq(sums[COUNTER_rpcs_open], 1u);
+	cr_expect_eq(sums[COUNTER_abuse_closed], 0u);
+	counters_clear(&slots[511]);
+	counters_sum(slots, SEGMENT_COUNTERS, sums);
+	cr_expect_eq(sums[COUNTER_rpcs_total], 5u);
+	cr_expect_eq(atomic_load(&slots[511].running[9]), 0u);
+	cr_expect_str_eq(counters_info[COUNTER_rpcs_open].name, "rpcs_open");
+	cr_expect(counters_info[COUNTER_rpcs_open].is_gauge);
+	cr_expect_not(counters_info[COUNTER_rpcs_total].is_gauge);
+	for (unsigned i = 0; i < COUNTERS_COUNT; i++)
+		cr_expect(counters_info[i].name != NULL && counters_info[i].help != NULL);
+	segment_detach(&s);
+}
