@@ -150,7 +150,7 @@ check_team(struct loading *l, const struct conf_cluster *cl, struct str team, co
 static void
 check_owner(struct loading *l, const struct conf_cluster *cl)
 {
-	bool has_team = loading_line(l, cl, "clusters[].team", -1) > 0;
+	bool has_team = cl->team.p != NULL || loading_line(l, cl, "clusters[].team", -1) > 0;
 
 	if (!has_team && !cl->shared)
 		loading_fail(l, cl, "clusters[].team", -1,

@@ -122,7 +122,10 @@ loading_fail(struct loading *l, const void *base, const char *path, int index, c
 unsigned
 loading_line(const struct loading *l, const void *base, const char *path, int index)
 {
-	const struct loading_place *p = find(l, base, schema_find(path), index);
+	const struct loading_place *p;
 
+	if (!error_room(l->errors))
+		return 0;
+	p = find(l, base, schema_find(path), index);
 	return p != NULL ? p->line : 0;
 }

@@ -29,5 +29,5 @@ void loading_fail_at(struct loading *, const struct yaml_node *, const char *key
  * of the block is named. */
 void loading_fail(struct loading *, const void *base, const char *path, int index, const char *fmt,
 		  ...) __attribute__((format(printf, 5, 6)));
-/* Its line, 0 when it is absent. */
+/* Its line; 0 when it is absent, or when no further error would be kept. */
 unsigned loading_line(const struct loading *, const void *base, const char *path, int index);

@@ -46,6 +46,7 @@ present(const struct schema_row *row, const void *base)
 	case SCHEMA_PATTERN:
 	case SCHEMA_HOSTPORT:
 	case SCHEMA_HEADER: return is_set(row, *(const struct str *)field(base, row->at));
+	case SCHEMA_STRS: return row->fallback != NULL || get_unsigned(base, row->count_at) > 0;
 	case SCHEMA_MAP:
 		if (row->has_at != SCHEMA_NOWHERE)
 			return *(const bool *)field(base, row->has_at);
