@@ -36,18 +36,18 @@ def test_status(small):
 
 
 def test_drivers_and_clusters(small, fakes):
-    rows = small.ask("drivers")["drivers"]
+    rows = small.ask("drivers")["rows"]
     assert sorted(r["address"] for r in rows) == sorted(f.address for f in fakes)
     assert {r["state"] for r in rows} == {"up"}
-    assert small.ask("clusters")["clusters"][0]["name"] == "eng-prod"
+    assert small.ask("clusters")["rows"][0]["name"] == "eng-prod"
     assert fakes[0].address in small.ctl("drivers").stdout and "eng-prod" in small.ctl("clusters").stdout
 
 
 def test_sessions(small):
-    rows = small.ask("sessions")["sessions"]
+    rows = small.ask("sessions")["rows"]
     assert len(rows) == 5 and {r["user"] for r in rows} == {"alice", "bob"}
     assert {r["team"] for r in rows} == {"eng"} and {r["env"] for r in rows} == {"prod"}
-    assert len(small.ask("sessions", "--user", "bob")["sessions"]) == 1
+    assert len(small.ask("sessions", "--user", "bob")["rows"]) == 1
     assert small.ctl("sessions").stdout.count("alice") == 4
 
 
@@ -89,9 +89,10 @@ def test_admin_port(small, fakes):
 def test_check_of_a_file(small, tmp_path):
     assert daemon("-t", "-c", small.file).returncode == 0
     bad = tmp_path / "bad.yaml"
-    bad.write_text("workers: 2\nworkers: 3\nfoo: 1\n")
-    done = daemon("-t", "-c", bad)
-    assert done.returncode == 1 and "bad.yaml:2:1" in done.stderr and "bad.yaml:3:1" in done.stderr
+    for text in ("workers: 2\nworkers: 3\nlog: {level: info,\n  level: warn}\n", "region: a\nfoo: 1\nlog: {level: info,\n  bar: 1}\n"):
+        bad.write_text(text)
+        done = daemon("-t", "-c", bad)
+        assert done.returncode == 1 and "bad.yaml:2:1: " in done.stderr and "bad.yaml:4:3: " in done.stderr, done.stderr
 
 
 def test_effective_configuration_loads_again(small, tmp_path):

@@ -122,7 +122,7 @@ def test_two_users_with_one_session_id_are_two_sessions(make_gateway, fakes):
             channel.call("Config", rpc.config(session))
     seen = [call.envelope() for fake in fakes for call in fake.calls]
     assert sorted(seen) == [("alice", session), ("bob", session)]
-    rows = gateway.ask("sessions")["sessions"]
+    rows = gateway.ask("sessions")["rows"]
     assert sorted(row["user"] for row in rows if row["id"] == session) == ["alice", "bob"]
 
 
@@ -184,7 +184,7 @@ def test_draining_driver_gets_no_new_sessions(make_gateway, fakes):
             channel.call("Config", rpc.config(session))
         on_one = {call.envelope()[1] for call in fakes[0].calls}
         assert on_one and on_one != set(old)
-        row = next(r for r in gateway.ask("drivers")["drivers"] if r["address"] == fakes[0].address)
+        row = next(r for r in gateway.ask("drivers")["rows"] if r["address"] == fakes[0].address)
         gateway.ctl("driver", "drain", row["name"])
         fakes[0].calls.clear()
         for session in [rpc.new_id() for _ in range(10)]:

@@ -181,12 +181,12 @@ class Gateway:
             return None
         pages = [json.loads(line) for line in done.stdout.splitlines()]
         if len(pages) > 1:  # a long list comes in pages
-            pages[0]["sessions"] = [row for page in pages for row in page["sessions"]]
+            pages[0]["rows"] = [row for page in pages for row in page["rows"]]
         return pages[0]
 
     def sessions(self):
         """{session id: row}"""
-        return {row["id"]: row for row in self.ask("sessions")["sessions"]}
+        return {row["id"]: row for row in self.ask("sessions")["rows"]}
 
     def reload(self, check=True):
         return self.ctl("reload", check=check)

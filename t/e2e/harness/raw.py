@@ -41,7 +41,8 @@ class Answer:
 class Raw:
     """A connection. `conn` is an h2 connection which checks nothing that we send."""
 
-    def __init__(self, port, ca=None, alpn=("h2",), hello=True, timeout=20):
+    def __init__(self, port, ca=None, alpn=("h2",), deaf=False, timeout=20):
+        """deaf: only GOAWAY is taken notice of; for frames that `conn` knows nothing of."""
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         if ca:
             context = ssl.create_default_context(cafile=ca)
@@ -52,12 +53,11 @@ class Raw:
                                                  normalize_outbound_headers=False, header_encoding="utf-8",
                                                  validate_inbound_headers=True))
         self.answers, self.goaway, self.closed = {}, None, False
-        self.hpack = hpack.Encoder()
-        if hello:
-            self.conn.initiate_connection()
-            self.conn.update_settings({4: 1 << 20})
-            self.conn.increment_flow_control_window(1 << 24)
-            self.flush()
+        self.hpack, self.deaf, self.rest = hpack.Encoder(), deaf, b""
+        self.conn.initiate_connection()
+        self.conn.update_settings({4: 1 << 20})
+        self.conn.increment_flow_control_window(1 << 24)
+        self.flush()
 
     def flush(self):
         self.send(self.conn.data_to_send())
@@ -68,15 +68,24 @@ class Raw:
         except OSError:
             pass  # the reading side tells: an answer may still be there
 
-    def request(self, headers, body=b"", end=True):
-        """Starts a stream; body goes out as far as the window allows at once."""
+    def request(self, headers, body=b"", end=True, seconds=20):
+        """Starts a stream; the body goes out as the windows allow, until the stream is over."""
         stream = self.conn.get_next_available_stream_id()
         self.answers[stream] = Answer()
         self.conn.send_headers(stream, headers, end_stream=end and not body)
-        if body:
-            self.conn.send_data(stream, body, end_stream=end)
         self.flush()
+        while body and not self.answers[stream].over:
+            room = min(self.conn.local_flow_control_window(stream), self.conn.max_outbound_frame_size)
+            part, body = body[:room], body[room:]
+            if part:
+                self.conn.send_data(stream, part, end_stream=end and not body)
+                self.flush()
+            if body:
+                self.pump(0 if room else seconds, lambda: self._room(stream) > 0)
         return stream
+
+    def _room(self, stream):
+        return 1 if self.answers[stream].over else self.conn.local_flow_control_window(stream)
 
     def answer(self, stream, seconds=10):
         """Waits for the end of this stream, however it comes."""
@@ -97,9 +106,19 @@ class Raw:
             if not data:
                 self._close()
                 break
-            for event in self.conn.receive_data(data):
-                self._take(event)
-            self.flush()
+            if self.deaf:
+                self._look_for_goaway(data)
+            else:
+                for event in self.conn.receive_data(data):
+                    self._take(event)
+                self.flush()
+
+    def _look_for_goaway(self, data):
+        self.rest += data
+        while len(self.rest) >= 9 and len(self.rest) >= 9 + (size := int.from_bytes(self.rest[:3], "big")):
+            if self.rest[3] == 7 and int.from_bytes(self.rest[13:17], "big") != 0:
+                self.goaway = int.from_bytes(self.rest[13:17], "big")
+            self.rest = self.rest[9 + size:]
 
     def _close(self):
         self.closed = True
@@ -130,7 +149,8 @@ class Raw:
 
     def headers_frame(self, stream, headers, *flags):
         made = frame.HeadersFrame(stream, self.hpack.encode(headers))
-        made.flags.update({"END_HEADERS", *flags})
+        for flag in ("END_HEADERS", *flags):
+            made.flags.add(flag)
         return made
 
     def close(self):
