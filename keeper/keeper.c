@@ -210,8 +210,7 @@ static void
 leave(struct keeper *k)
 {
 	expiry_free(&k->expiry);
-	if (k->commit != NULL)
-		commit_free(&k->commit);
+	commit_free(&k->commit);
 	free(k->channels);
 	counts_stop(&k->counts);
 	db_close(&k->db);
@@ -221,11 +220,9 @@ leave(struct keeper *k)
 int
 keeper_run(const struct keeper_setup *setup)
 {
-	static struct keeper keeper; /* one per process */
-	struct keeper *k = &keeper;
+	struct keeper keeper = {.magic = KEEPER_MAGIC, .setup = setup}, *k = &keeper;
 	enum status status;
 
-	*k = (struct keeper){.magic = KEEPER_MAGIC, .setup = setup};
 	child_enter(&k->child, &setup->seat, setup->segment);
 	status = prepare(k);
 	if (status == STATUS_OK && make_parts(k) != 0) {
