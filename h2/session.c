@@ -9,6 +9,7 @@
  */
 #include <nghttp2/nghttp2.h>
 #include "config.h"
+#include "h2/mem.h"
 #include "h2/session.h"
 #include "lib/panic.h"
 
@@ -444,9 +445,9 @@ session_new(struct h2 *h2)
 	int rc;
 
 	if (h2->server) {
-		rc = nghttp2_session_server_new2(&h2->ng, callbacks(), h2, options());
+		rc = nghttp2_session_server_new3(&h2->ng, callbacks(), h2, options(), mem_small());
 	} else {
-		rc = nghttp2_session_client_new2(&h2->ng, callbacks(), h2, options());
+		rc = nghttp2_session_client_new3(&h2->ng, callbacks(), h2, options(), mem_small());
 		iv[3] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
 	}
 	if (rc == 0)

@@ -34,7 +34,7 @@ methods_find(struct str path, const struct method **ret)
 	if (!str_eq(service, STR(METHODS_SERVICE)))
 		return E_NOT_FOUND;
 	for (size_t i = 0; i < METHOD_OTHER; i++) {
-		if (str_eq(name, str_from(table[i].name))) {
+		if (strncmp(name.p, table[i].name, name.n) == 0 && table[i].name[name.n] == '\0') {
 			*ret = &table[i];
 			return 0;
 		}

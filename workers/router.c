@@ -151,6 +151,17 @@ own_teams(struct pick *p, struct str *ret_only)
 	return count > 0 && words != NULL ? words : "none";
 }
 
+static const char *
+no_team_words(struct pick *p, const char *teams)
+{
+	const struct conf_names *header = &p->view->conf->header_team;
+
+	if (header->count == 0)
+		return "no team given: ask for a host that a cluster lists";
+	return arena_printf(p->arena, "no team given: set the header %.*s to one of: %s",
+			    STR_ARG(header->names[0]), teams);
+}
+
 static int
 choose_team(struct pick *p, struct router_choice *c)
 {
@@ -171,11 +182,7 @@ choose_team(struct pick *p, struct router_choice *c)
 	if (c->team.n == 0) {
 		teams = own_teams(p, &only);
 		if (only.n == 0)
-			return refuse(
-				p, GRPC_INVALID_ARGUMENT,
-				arena_printf(p->arena,
-					     "no team given: set the header %.*s to one of: %s",
-					     STR_ARG(p->view->conf->header_team.names[0]), teams));
+			return refuse(p, GRPC_INVALID_ARGUMENT, no_team_words(p, teams));
 		c->team = only;
 	}
 	if (!team_exists(p, c->team)) {

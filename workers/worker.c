@@ -4,6 +4,8 @@
  */
 #include <openssl/rand.h>
 #include <signal.h>
+#include "h2/mem.h"
+#include "h2/mem.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -163,6 +165,8 @@ worker_run(const struct worker_setup *setup)
 	db_close(&w.db);
 	counters_clear(w.counters);
 	pool_trim();
+	mem_trim();
+	mem_trim();
 	child_leave(&w.child);
 	return exit_status;
 }

@@ -1,0 +1,122 @@
+/*
+ * Size classes of 64 bytes up to 1 KiB; a head of 16 bytes before each piece says which. A class
+ * keeps at most KEEP pieces; larger pieces, and those beyond, are malloc's.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "h2/mem.h"
+#include "lib/panic.h"
+
+#define STEP	64u
+#define CLASSES 16u /* up to 1 KiB */
+#define KEEP	512u
+#define LARGE	0xffffffffu
+
+union piece {
+	struct {
+		uint32_t class;
+		size_t size; /* what the caller may use */
+	};
+	union piece *next;
+	max_align_t align;
+};
+
+static union piece *lists[CLASSES];
+static unsigned kept[CLASSES];
+
+static void *
+take(size_t size, void *user)
+{
+	uint32_t class = size == 0 ? 0 : (uint32_t)((size - 1) / STEP);
+	union piece *p;
+
+	(void)user;
+	if (size > STEP * CLASSES)
+		class = LARGE;
+	if (class != LARGE && lists[class] != NULL) {
+		p = lists[class];
+		lists[class] = p->next;
+		kept[class]--;
+	} else {
+		p = malloc(sizeof *p + (class == LARGE ? size : (class + 1) * (size_t)STEP));
+		if (p == NULL)
+			return NULL;
+	}
+	p->class = class;
+	p->size = class == LARGE ? size : (class + 1) * (size_t)STEP;
+	return p + 1;
+}
+
+static void
+give(void *at, void *user)
+{
+	union piece *p = at;
+
+	(void)user;
+	if (p == NULL)
+		return;
+	p--;
+	uint32_t class = p->class;
+	ASSERT(class == LARGE || class < CLASSES);
+	if (class == LARGE || kept[class] >= KEEP) {
+		free(p);
+		return;
+	}
+	p->next = lists[class];
+	lists[class] = p;
+	kept[class]++;
+}
+
+static void *
+take_zeroed(size_t count, size_t size, void *user)
+{
+	if (size != 0 && count > SIZE_MAX / size)
+		return NULL;
+	void *p = take(count * size, user);
+	return p != NULL ? memset(p, 0, count * size) : NULL;
+}
+
+static void *
+change(void *at, size_t size, void *user)
+{
+	union piece *old = at;
+
+	if (old == NULL)
+		return take(size, user);
+	if (size <= old[-1].size && old[-1].class != LARGE)
+		return at;
+	void *p = take(size, user);
+	if (p == NULL)
+		return NULL;
+	memcpy(p, at, size < old[-1].size ? size : old[-1].size);
+	give(at, user);
+	return p;
+}
+
+nghttp2_mem *
+mem_small(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
+	return NULL;
+#else
+	static nghttp2_mem mem = {NULL, take, give, take_zeroed, change};
+
+	return &mem;
+#endif
+}
+
+void
+mem_trim(void)
+{
+	for (unsigned i = 0; i < CLASSES; i++) {
+		while (lists[i] != NULL) {
+			union piece *p = lists[i];
+
+			lists[i] = p->next;
+			free(p);
+		}
+		kept[i] = 0;
+	}
+}
