@@ -14,6 +14,12 @@
 #define KEEP	512u
 #define LARGE	0xffffffffu
 
+#if defined(__SANITIZE_ADDRESS__) || defined(FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 union piece {
 	struct {
 		uint32_t class;
@@ -98,13 +104,9 @@ change(void *at, size_t size, void *user)
 nghttp2_mem *
 mem_small(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
-	return NULL;
-#else
 	static nghttp2_mem mem = {NULL, take, give, take_zeroed, change};
 
-	return &mem;
-#endif
+	return SANITIZED ? NULL : &mem;
 }
 
 void

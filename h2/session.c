@@ -172,6 +172,8 @@ begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 	(void)ng;
 	if (hd->type == FRAME_CONTINUATION && ++h2->continuations > CONTINUATIONS_MAX)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	if (hd->type == NGHTTP2_PRIORITY) /* ignored by the library, which then calls nobody else */
+		session_charge(h2, BUDGET_PRIORITY);
 	if (hd->type > FRAME_CONTINUATION)
 		session_charge(h2, BUDGET_UNKNOWN);
 	return 0;
@@ -209,7 +211,6 @@ frame_received(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	switch (f->hd.type) {
 	case NGHTTP2_DATA:
 	case NGHTTP2_HEADERS: data_or_headers(h2, f); break;
-	case NGHTTP2_PRIORITY: session_charge(h2, BUDGET_PRIORITY); break;
 	case NGHTTP2_WINDOW_UPDATE: session_charge(h2, BUDGET_WINDOW_UPDATE); break;
 	case NGHTTP2_PING:
 		if (!(f->hd.flags & NGHTTP2_FLAG_ACK))
