@@ -51,20 +51,19 @@ malformed(struct envelope *e, const char *why)
 }
 
 /*
- * Arenas take nothing back, so a buffer that must grow past 4 KiB goes to its greatest size at
- * once: about 72 KiB in all instead of twice 64.
+ * Arenas take nothing back, so a buffer first gets what it needs, then doubles, and past 4 KiB goes
+ * to its greatest size at once; `sealed` follows the head there, lest the arena open a large block
+ * for a small piece.
  */
 static bool
 grow(struct envelope *e, uint8_t **buf, size_t *cap, size_t have, size_t need, size_t most)
 {
-	size_t n = 512;
+	size_t n = need < 2 * *cap ? 2 * *cap : (need + 63) & ~(size_t)63;
 	uint8_t *p;
 
 	if (need <= *cap)
 		return true;
-	while (n < need)
-		n *= 2;
-	if (n > ENVELOPE_WHOLE_MAX)
+	if (n > ENVELOPE_WHOLE_MAX || e->head_cap == ENVELOPE_HEAD_MAX)
 		n = most;
 	ASSERT(need <= n);
 	p = arena_alloc(e->arena, n);
@@ -337,7 +336,11 @@ read_context(struct envelope *e)
 static int
 compare_first(struct envelope *e)
 {
+	uint8_t id[16];
+
 	if (!e->have_first) {
+		if (uuid_parse(e->session_id, id) < 0)
+			return malformed(e, "session_id is not a UUID");
 		memcpy(e->first_session, e->session_id.p, SESSION_LEN);
 		e->first_session_len = SESSION_LEN;
 		if (e->user_id.n > 0)
@@ -358,7 +361,6 @@ compare_first(struct envelope *e)
 static int
 decide(struct envelope *e)
 {
-	uint8_t id[16];
 	int err;
 
 	if (!e->saw_session)
@@ -366,8 +368,6 @@ decide(struct envelope *e)
 					    ? "session_id is missing in the first 64 KiB"
 					    : "session_id is missing");
 	e->session_id = (struct str){(const char *)e->head + e->session_at, SESSION_LEN};
-	if (uuid_parse(e->session_id, id) < 0)
-		return malformed(e, "session_id is not a UUID");
 	err = read_context(e);
 	if (err == 0)
 		err = compare_first(e);

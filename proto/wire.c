@@ -11,6 +11,10 @@ wire_varint(const uint8_t *p, size_t n, uint64_t *ret)
 {
 	uint64_t v = 0;
 
+	if (n > 0 && p[0] < 0x80) { /* nearly all tags and most lengths */
+		*ret = p[0];
+		return 1;
+	}
 	for (size_t i = 0; i < n && i < VARINT_MAX; i++) {
 		if (i == VARINT_MAX - 1 && p[i] > 1)
 			return E_SYNTAX;

@@ -560,11 +560,23 @@ Test(envelope, context_of_nearly_64_kib)
 
 /* After the head has gone out, what comes late must still be caught before the message is complete.
  */
-Test(envelope, late_duplicates_never_complete_the_message)
+Test(envelope, late_faults_never_complete_the_message)
 {
-	static const struct str late[] = {L(F1),	 L("\x12\x05" BOB),
-					  L("\x12\x00"), L("\x92\x80\x80\x80\x00\x00"),
-					  L("\x10\x01"), L("\x08\x01")};
+	static const struct str late[] = {L(F1),
+					  L("\x12\x05" BOB),
+					  L("\x12\x00"),
+					  L("\x92\x80\x80\x80\x00\x00"),
+					  L("\x10\x01"),
+					  L("\x08\x01"),
+					  L("\x1a"),
+					  L("\x1a\x05"
+					    "plan"),
+					  L("\x18\x80"),
+					  L("\x1d"
+					    "123"),
+					  L("\x9a\x80"),
+					  L("\x1b"),
+					  L("\x02")};
 
 	for (size_t i = 0; i < N(late); i++) {
 		struct buf body, in, out;
@@ -690,6 +702,33 @@ Test(envelope, a_message_of_128_mib_is_not_kept)
 	cr_expect_lt(arena_used(a), 4096);
 	buf_free(&in);
 	arena_free(&a);
+}
+
+/* Without a user_context: what may follow the long field decides how much must be kept. */
+Test(envelope, a_long_field_that_ends_the_message_is_not_kept)
+{
+	for (int more = 0; more < 2; more++) {
+		struct arena *a = arena_new(1024, 1 << 20);
+		struct envelope e;
+		struct buf body, in;
+		struct str pass;
+		size_t used;
+		buf_init(&body, 1 << 20);
+		buf_init(&in, 1 << 20);
+		buf_add_str(&body, STR(F1));
+		add_filling(&body, 3, 50000);
+		if (more)
+			buf_add_str(&body, STR(TYPE));
+		add_message(&in, buf_str(&body));
+		envelope_init(&e, a);
+		cr_assert_eq(envelope_feed(&e, in.p, in.len, &used, &pass), ENVELOPE_HEAD);
+		cr_expect_eq(used, more ? 5 + 38 + 4 + 50000 : 5 + 38);
+		cr_expect_eq(e.body_start.n, used - 5);
+		cr_expect_not(e.whole);
+		buf_free(&body);
+		buf_free(&in);
+		arena_free(&a);
+	}
 }
 
 Test(envelope, out_of_memory)
