@@ -34,7 +34,8 @@ methods_find(struct str path, const struct method **ret)
 	if (!str_eq(service, STR(METHODS_SERVICE)))
 		return E_NOT_FOUND;
 	for (size_t i = 0; i < METHOD_OTHER; i++) {
-		if (strncmp(name.p, table[i].name, name.n) == 0 && table[i].name[name.n] == '\0') {
+		if (strncmp(name.p, table[i].name, name.n) == 0 &&
+		    strlen(table[i].name) == name.n) {
 			*ret = &table[i];
 			return 0;
 		}

@@ -63,6 +63,19 @@ Test(methods, find)
 	}
 }
 
+Test(methods, names_with_nul_are_not_read_past_the_table)
+{
+	const struct method *m = NULL;
+	const struct str rows[] = {STR(P "Config\0"),
+				   STR(P "Config\0XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"),
+				   STR(P "\0")};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		cr_assert_eq(methods_find(rows[i], &m), 0);
+		cr_expect_eq(m->id, METHOD_OTHER, "row %zu", i);
+	}
+}
+
 Test(methods, get_agrees_with_find)
 {
 	for (unsigned id = 0; id < METHOD_OTHER; id++) {
