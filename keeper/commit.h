@@ -1,9 +1,11 @@
 /*
- * Group commit: operations gather, one write transaction plays them all, one fsync, then everybody is answered.
+ * Group commit: operations gather, one write transaction plays them all, one fsync, then everybody
+ * is answered.
  *
- * How long an operation may wait: BIND, CLOSE, DRAIN until the loop's turn ends; RELEASE, LOST 10 ms; TOUCH and expiry 1 s.
- * While the store refuses to write (disk full), askers are told so, RELEASE and LOST stay for the next try, the segment says
- * that the keeper is not ok, and a try is made each second.
+ * How long an operation may wait: BIND, CLOSE, DRAIN until the loop's turn ends; RELEASE, LOST 10
+ * ms; TOUCH and expiry 1 s. While the store refuses to write (disk full), askers are told so,
+ * RELEASE and LOST stay for the next try, the segment says that the keeper is not ok, and a try is
+ * made each second.
  */
 #pragma once
 #include "keeper/apply.h"

@@ -1,8 +1,9 @@
 /*
  * Live bindings per driver slot, and the registry by which they are counted.
  *
- * The keeper's own numbers, published in the segment after a commit and never before: what a batch adds stays pending until
- * counts_keep(). Bindings to a driver that left the registry are not counted.
+ * The keeper's own numbers, published in the segment after a commit and never before: what a batch
+ * adds stays pending until counts_keep(). Bindings to a driver that left the registry are not
+ * counted.
  */
 #pragma once
 #include "shm/db.h"
@@ -18,11 +19,13 @@ struct counts {
 	bool dirty; /* something is pending */
 };
 
-/* Loads the registry and counts all bindings in one scan (a second or so per million), beating the while. E_IO, E_NOMEM,
- * E_SYNTAX with words. */
-int counts_start(struct counts *, struct segment *, struct db *, struct procs_row *, const char **ret_words) MUST_CHECK;
+/* Loads the registry and counts all bindings in one scan (a second or so per million), beating the
+ * while. E_IO, E_NOMEM, E_SYNTAX with words. */
+int counts_start(struct counts *, struct segment *, struct db *, struct procs_row *,
+		 const char **ret_words) MUST_CHECK;
 void counts_stop(struct counts *);
-int counts_reload(struct counts *, struct db *, const char **ret_words) MUST_CHECK; /* the registry changed: tells everybody */
+int counts_reload(struct counts *, struct db *,
+		  const char **ret_words) MUST_CHECK; /* the registry changed: tells everybody */
 
 void counts_add(struct counts *, uint32_t driver_id, int by);
 void counts_keep(struct counts *); /* committed */

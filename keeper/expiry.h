@@ -1,6 +1,6 @@
 /*
- * What time does to the store: idle bindings and old marks are found, a bounded number of rows per step, and handed to the
- * group commit; readers of dead processes are cleared.
+ * What time does to the store: idle bindings and old marks are found, a bounded number of rows per
+ * step, and handed to the group commit; readers of dead processes are cleared.
  */
 #pragma once
 #include "keeper/commit.h"

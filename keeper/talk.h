@@ -1,24 +1,37 @@
 /*
- * What is said to the keeper and what it answers; each a struct over lib/msg. The channels are made by the supervisor, one per
- * worker seat and one for the controller, and outlive every process.
+ * What is said to the keeper and what it answers; each a struct over lib/msg. The channels are made
+ * by the supervisor, one per worker seat and one for the controller, and outlive every process.
  *
- *	BIND     insert if absent; the answer tells the binding that now stands (maybe another's). Answered after the commit.
+ *	BIND     insert if absent; the answer tells the binding that now stands (maybe
+ *		 another's). Answered after the commit.
  *	TOUCH    last seen; not answered
  *	RELEASE  remove (ReleaseSession was answered OK); not answered
  *	LOST     mark as lost if it still is bound to this driver; not answered
- *	CLOSE    by an administrator: mark as closed; answered after the commit; the keeper then tells every worker (CLOSED)
+ *	CLOSE    by an administrator: mark as closed; answered after the commit; the keeper
+ *		 then tells every worker (CLOSED)
  *	DRAIN    wanted state of a driver; answered after the commit
  *
- * An asker that gets no answer within KEEPER_RESEND_MS asks once more (all are idempotent), and gives up after KEEPER_WAIT_MS.
+ * An asker that gets no answer within KEEPER_RESEND_MS asks once more (all are idempotent), and
+ * gives up after KEEPER_WAIT_MS.
  */
 #pragma once
 #include "lib/msg.h"
 #include "shm/sessions.h"
 
 #define KEEPER_RESEND_MS 1000
-#define KEEPER_WAIT_MS 4000
+#define KEEPER_WAIT_MS	 4000
 
-enum keeper_type { KEEPER_BIND = 1, KEEPER_BOUND, KEEPER_TOUCH, KEEPER_RELEASE, KEEPER_LOST, KEEPER_CLOSE, KEEPER_DRAIN, KEEPER_DONE, KEEPER_CLOSED };
+enum keeper_type {
+	KEEPER_BIND = 1,
+	KEEPER_BOUND,
+	KEEPER_TOUCH,
+	KEEPER_RELEASE,
+	KEEPER_LOST,
+	KEEPER_CLOSE,
+	KEEPER_DRAIN,
+	KEEPER_DONE,
+	KEEPER_CLOSED
+};
 
 struct keeper_key {
 	uint8_t id[16];
@@ -30,12 +43,14 @@ struct keeper_bind { /* worker -> keeper */
 	struct msg_head head;
 	struct keeper_key key;
 	uint32_t driver_id;
-	char cluster[SESSION_NAME_MAX], team[SESSION_NAME_MAX], env[SESSION_NAME_MAX]; /* NUL-terminated */
+	/* NUL-terminated */
+	char cluster[SESSION_NAME_MAX], team[SESSION_NAME_MAX], env[SESSION_NAME_MAX];
 };
 struct keeper_bound { /* keeper -> worker, same head.id */
 	struct msg_head head;
-	int32_t result;	    /* enum err: E_OK, E_FULL (disk), E_IO, E_NOT_FOUND (the driver is no longer in the registry) */
-	uint32_t state;	    /* enum session_state of what stands now */
+	/* enum err: E_OK, E_FULL (disk), E_IO, E_NOT_FOUND (the driver left the registry) */
+	int32_t result;
+	uint32_t state; /* enum session_state of what stands now */
 	uint32_t driver_id;
 	uint32_t pad;
 	uint64_t created_ms;
@@ -43,11 +58,12 @@ struct keeper_bound { /* keeper -> worker, same head.id */
 struct keeper_note { /* TOUCH, RELEASE, LOST; worker -> keeper */
 	struct msg_head head;
 	struct keeper_key key;
-	uint32_t driver_id; /* LOST, RELEASE: only if bound to it; 0: whichever */
+	uint32_t driver_id; /* only if bound to it; 0: whichever */
 	uint32_t pad;
-	uint64_t created_ms; /* LOST: only if it is that binding; 0: whichever */
+	uint64_t created_ms; /* only if it is that binding; 0: whichever */
 };
-struct keeper_close { /* controller -> keeper; all sessions with this id, or the one of `user` when user_len > 0 */
+/* controller -> keeper; all sessions with this id, or the one of `user` when user_len > 0 */
+struct keeper_close {
 	struct msg_head head;
 	struct keeper_key key;
 };
@@ -59,7 +75,7 @@ struct keeper_drain { /* controller -> keeper */
 struct keeper_done { /* keeper -> controller */
 	struct msg_head head;
 	int32_t result; /* E_NOT_FOUND, E_EXISTS (ambiguous), E_FULL, E_IO */
-	uint32_t count; /* sessions closed, or the driver's id */
+	uint32_t count; /* sessions that stand closed now, or the driver's id */
 };
 struct keeper_closed { /* keeper -> every worker */
 	struct msg_head head;

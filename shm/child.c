@@ -13,6 +13,7 @@
 #include "lib/panic.h"
 #include "shm/child.h"
 #include "shm/counters.h"
+#include "shm/segment.h"
 
 #define BEAT_MS 1000
 

@@ -1,8 +1,10 @@
 /*
- * What every child of the supervisor does: enter its row, beat, die with its parent, and obey the leash.
+ * What every child of the supervisor does: enter its row, beat, die with its parent, and obey the
+ * leash.
  *
- * The leash is a SOCK_SEQPACKET pair between supervisor and child. Child to supervisor: READY. Supervisor to child: GO (a
- * worker may accept), DRAIN, REOPEN (log files). End of file on it means that the supervisor is gone: the child exits at once.
+ * The leash is a SOCK_SEQPACKET pair between supervisor and child. Child to supervisor: READY.
+ * Supervisor to child: GO (a worker may accept), DRAIN, REOPEN (log files). End of file on it means
+ * that the supervisor is gone: the child exits at once.
  */
 #pragma once
 #include <stdbool.h>
@@ -11,7 +13,16 @@
 #include "lib/msg.h"
 #include "shm/procs.h"
 
-enum leash_type { LEASH_READY = 1, LEASH_GO, LEASH_DRAIN, LEASH_REOPEN, LEASH_RELOAD, LEASH_RELOADED };
+struct segment;
+
+enum leash_type {
+	LEASH_READY = 1,
+	LEASH_GO,
+	LEASH_DRAIN,
+	LEASH_REOPEN,
+	LEASH_RELOAD,
+	LEASH_RELOADED
+};
 
 struct leash_plain { /* READY, GO, DRAIN, REOPEN, RELOAD */
 	struct msg_head head;
@@ -26,8 +37,8 @@ struct leash_reloaded { /* supervisor to controller: the answer to RELOAD */
 struct child_seat {
 	enum proc_kind kind;
 	unsigned slot, generation, restarts;
-	unsigned row;	/* index of its process row (and counter slot) */
-	int leash_fd;	/* the child's end */
+	unsigned row; /* index of its process row (and counter slot) */
+	int leash_fd; /* the child's end */
 	pid_t parent;
 };
 
@@ -38,16 +49,20 @@ struct child {
 	struct procs_row *row;
 	struct msg_channel leash; /* private */
 	struct loop_timer beat;	  /* private */
-	void (*go)(void *arg);	  /* may be NULL */
-	void (*drain)(void *arg); /* NULL: loop_stop() */
-	void (*reloaded)(void *arg, const struct leash_reloaded *); /* controller only */
+	/* Each may be NULL; drain is then loop_stop(). reloaded: controller only. */
+	void (*go)(void *arg);
+	void (*drain)(void *arg);
+	void (*reloaded)(void *arg, const struct leash_reloaded *);
 	void *arg;
 };
 
-/* Names the process, sets PR_SET_PDEATHSIG, makes the loop, beats each second. SIGTERM and SIGINT are ignored in children but
- * the default action of SIGKILL; the leash speaks for the supervisor. Exits if the parent is gone already. */
+/* Names the process, sets PR_SET_PDEATHSIG, makes the loop, beats each second. SIGTERM and SIGINT
+ * are ignored in children but the default action of SIGKILL; the leash speaks for the supervisor.
+ * Exits if the parent is gone already. The callbacks are left as they are: set them before or
+ * after. */
 void child_enter(struct child *, const struct child_seat *, struct segment *);
 void child_ready(struct child *);    /* tells the supervisor */
 void child_draining(struct child *); /* writes the state into the row */
-int child_ask_reload(struct child *) MUST_CHECK; /* controller: the answer comes to `reloaded`; E_AGAIN, E_STATE */
-void child_leave(struct child *);    /* clears the row; before exit */
+/* Controller: the answer comes to `reloaded`. E_AGAIN, E_STATE. */
+int child_ask_reload(struct child *) MUST_CHECK;
+void child_leave(struct child *); /* clears the row; before exit */

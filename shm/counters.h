@@ -1,15 +1,16 @@
 /*
  * Counters of each worker, a slot per process row; for `sparkgwctl status`.
  *
- * Writer of a slot: its process. Readers add up the slots. Relaxed atomics: a counter may lag, never tear. A new counter
- * is a row of COUNTERS.
+ * Writer of a slot: its process. Readers add up the slots. Relaxed atomics: a counter may lag,
+ * never tear. A new counter is a row of COUNTERS.
  */
 #pragma once
 #include <stdatomic.h>
 #include <stdint.h>
-#include "shm/segment.h"
+#include "shm/limits.h"
 
 /*	name			kind	help */
+/* clang-format off */
 #define COUNTERS(X) \
 	X(connections_open,	gauge,	"client connections open") \
 	X(connections_total,	count,	"client connections accepted") \
@@ -22,12 +23,13 @@
 	X(bytes_from_clients,	count,	"request body bytes") \
 	X(bytes_to_clients,	count,	"response body bytes") \
 	X(abuse_closed,		count,	"connections ended by the abuse budget")
+/* clang-format on */
 
 enum counter {
 #define COUNTER_ENUM(name, kind, help) COUNTER_##name,
 	COUNTERS(COUNTER_ENUM)
 #undef COUNTER_ENUM
-	COUNTERS_COUNT
+		COUNTERS_COUNT
 };
 
 struct counters_slot {
@@ -45,8 +47,9 @@ extern const struct counter_info counters_info[COUNTERS_COUNT];
 static inline void
 counters_add(struct counters_slot *s, enum counter c, int64_t delta)
 {
-	atomic_store_explicit(&s->v[c], atomic_load_explicit(&s->v[c], memory_order_relaxed) + (uint64_t)delta,
-			      memory_order_relaxed);
+	atomic_store_explicit(
+		&s->v[c], atomic_load_explicit(&s->v[c], memory_order_relaxed) + (uint64_t)delta,
+		memory_order_relaxed);
 }
 
 void counters_clear(struct counters_slot *); /* its process, at start */

@@ -1,15 +1,22 @@
 /*
  * Process rows: who runs, since when, and whether it still beats.
  *
- * Writer of a row: the process itself, between procs_enter() and its death; the supervisor chooses the row's index before
- * it forks and writes nothing. A row is valid while its pid is non-zero; the next process to be given the index overwrites it.
+ * Writer of a row: the process itself, between procs_enter() and its death; the supervisor chooses
+ * the row's index before it forks and writes nothing. A row is valid while its pid is non-zero; the
+ * next process to be given the index overwrites it.
  */
 #pragma once
 #include <stdatomic.h>
 #include <stdint.h>
-#include "shm/segment.h"
 
-enum proc_kind { PROC_NONE, PROC_SUPERVISOR, PROC_WORKER, PROC_CHECKER, PROC_KEEPER, PROC_CONTROLLER };
+enum proc_kind {
+	PROC_NONE,
+	PROC_SUPERVISOR,
+	PROC_WORKER,
+	PROC_CHECKER,
+	PROC_KEEPER,
+	PROC_CONTROLLER
+};
 enum proc_state { PROC_STARTING, PROC_READY, PROC_DRAINING };
 
 struct procs_row {
@@ -18,7 +25,7 @@ struct procs_row {
 	_Atomic uint32_t slot;	     /* worker number; 0 for the others */
 	_Atomic uint32_t generation; /* of the configuration */
 	_Atomic uint32_t state;
-	_Atomic uint32_t restarts;   /* of this kind and slot before this process, as told at fork */
+	_Atomic uint32_t restarts; /* of this kind and slot before this process, as told at fork */
 	_Atomic uint64_t started_wall_ms;
 	_Atomic uint64_t beat_ms; /* monotonic clock */
 };
@@ -26,7 +33,9 @@ struct procs_row {
 const char *procs_kind_name(unsigned kind);   /* "worker" */
 const char *procs_state_name(unsigned state); /* "ready" */
 
-void procs_enter(struct procs_row *, enum proc_kind, unsigned slot, unsigned generation, unsigned restarts); /* also beats */
+/* Also beats. */
+void procs_enter(struct procs_row *, enum proc_kind, unsigned slot, unsigned generation,
+		 unsigned restarts);
 void procs_set_state(struct procs_row *, enum proc_state);
 void procs_beat(struct procs_row *, uint64_t now_ms);
 void procs_leave(struct procs_row *); /* at a clean exit */

@@ -3,8 +3,8 @@
  * Rows are few (clusters and drivers) and rarely read; nothing here needs to be fast.
  */
 #include <jansson.h>
+#include "shm/limits.h"
 #include "shm/registry_row.h"
-#include "shm/segment.h"
 
 static struct str
 get_str(struct arena *a, const json_t *o, const char *key)

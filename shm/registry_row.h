@@ -5,7 +5,10 @@
  */
 #pragma once
 #include <stdbool.h>
-#include "shm/registry.h"
+#include <stdint.h>
+#include "lib/arena.h"
+#include "lib/err.h"
+#include "shm/cluster.h"
 
 #define REGISTRY_CLUSTER "cluster/"
 #define REGISTRY_DRIVER	 "driver/"
@@ -18,8 +21,10 @@ struct registry_row { /* of a driver */
 };
 
 /* E_SYNTAX; memory that runs out shows in arena_failed(). */
-int registry_row_read_cluster(struct arena *, struct str key, struct str json, struct registry_cluster *ret) MUST_CHECK;
-int registry_row_read_driver(struct arena *, struct str key, struct str json, struct registry_row *ret) MUST_CHECK;
+int registry_row_read_cluster(struct arena *, struct str key, struct str json,
+			      struct registry_cluster *ret) MUST_CHECK;
+int registry_row_read_driver(struct arena *, struct str key, struct str json,
+			     struct registry_row *ret) MUST_CHECK;
 
 /* Canonical: equal rows give equal text. STR_NONE: not UTF-8, or the arena's ceiling. */
 struct str registry_row_cluster(struct arena *, const struct registry_cluster *);

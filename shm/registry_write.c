@@ -8,9 +8,9 @@
  */
 #include <stdlib.h>
 #include "lib/panic.h"
+#include "shm/limits.h"
 #include "shm/registry.h"
 #include "shm/registry_row.h"
-#include "shm/segment.h"
 
 #define ARENA_FIRST   4096
 #define ARENA_CEILING ((size_t)64 << 20)

@@ -1,5 +1,6 @@
 /*
- * A real keeper in a process of its own, and the test in the place of supervisor, two workers and controller.
+ * A real keeper in a process of its own, and the test in the place of supervisor, two workers and
+ * controller.
  */
 #pragma once
 #include <poll.h>
@@ -23,7 +24,8 @@ static struct {
 } rig;
 
 /* Ids 1, 2 and 3 at the first start. */
-static struct conf_driver rig_drivers_a[] = {{{"one", 3}, {"h1:1", 4}, 1}, {{"two", 3}, {"h2:1", 4}, 1}};
+static struct conf_driver rig_drivers_a[] = {{{"one", 3}, {"h1:1", 4}, 1},
+					     {{"two", 3}, {"h2:1", 4}, 1}};
 static struct conf_driver rig_drivers_b[] = {{{"one", 3}, {"h3:1", 4}, 1}};
 
 /* 99 when something leaked; only where the leak checker is linked in. */
@@ -44,9 +46,20 @@ rig_make(void)
 {
 	scratch_make();
 	cr_assert_eq(segment_create(scratch_path("segment"), &rig.segment), 0);
-	rig.clusters[0] = (struct conf_cluster){.name = STR("a"), .team = STR("t"), .env = STR("prod"), .drivers = rig_drivers_a, .drivers_count = 2};
-	rig.clusters[1] = (struct conf_cluster){.name = STR("b"), .team = STR("t"), .env = STR("dev"), .drivers = rig_drivers_b, .drivers_count = 1};
-	rig.conf = (struct conf){.state_dir = str_from(scratch), .clusters = rig.clusters, .clusters_count = 2, .session_idle_timeout_ms = 3600 * 1000};
+	rig.clusters[0] = (struct conf_cluster){.name = STR("a"),
+						.team = STR("t"),
+						.env = STR("prod"),
+						.drivers = rig_drivers_a,
+						.drivers_count = 2};
+	rig.clusters[1] = (struct conf_cluster){.name = STR("b"),
+						.team = STR("t"),
+						.env = STR("dev"),
+						.drivers = rig_drivers_b,
+						.drivers_count = 1};
+	rig.conf = (struct conf){.state_dir = str_from(scratch),
+				 .clusters = rig.clusters,
+				 .clusters_count = 2,
+				 .session_idle_timeout_ms = 3600 * 1000};
 	for (int i = 0; i < 2; i++)
 		rig_pair(&rig.workers[i], &rig.keeper_workers[i]);
 	rig_pair(&rig.controller, &rig.keeper_ctl);
@@ -79,7 +92,11 @@ static inline void
 rig_run_child(pid_t parent)
 {
 	const struct keeper_setup setup = {
-		.seat = {.kind = PROC_KEEPER, .generation = 3, .row = 4, .leash_fd = rig.keeper_leash, .parent = parent},
+		.seat = {.kind = PROC_KEEPER,
+			 .generation = 3,
+			 .row = 4,
+			 .leash_fd = rig.keeper_leash,
+			 .parent = parent},
 		.segment = rig.segment,
 		.conf = &rig.conf,
 		.worker_fds = rig.keeper_workers,
@@ -161,7 +178,8 @@ rig_key(unsigned n, const char *user)
 static inline struct keeper_bind
 rig_bind_message(unsigned n, const char *user, uint32_t driver)
 {
-	struct keeper_bind m = {.head = {KEEPER_BIND, sizeof(m), n}, .key = rig_key(n, user), .driver_id = driver};
+	struct keeper_bind m = {
+		.head = {KEEPER_BIND, sizeof(m), n}, .key = rig_key(n, user), .driver_id = driver};
 
 	memcpy(m.cluster, "a", 2);
 	memcpy(m.team, "t", 2);
@@ -188,7 +206,10 @@ rig_bind(int worker, unsigned n, const char *user, uint32_t driver)
 static inline void
 rig_note(enum keeper_type type, unsigned n, const char *user, uint32_t driver, uint64_t created_ms)
 {
-	struct keeper_note m = {.head = {.type = (uint16_t)type, .size = sizeof(m)}, .key = rig_key(n, user), .driver_id = driver, .created_ms = created_ms};
+	struct keeper_note m = {.head = {.type = (uint16_t)type, .size = sizeof(m)},
+				.key = rig_key(n, user),
+				.driver_id = driver,
+				.created_ms = created_ms};
 
 	cr_assert_eq(msg_send(rig.workers[0], &m.head), 0);
 }

@@ -1,0 +1,8 @@
+/*
+ * How many of each the shared segment holds. A change is a new version of its file (segment.c).
+ */
+#pragma once
+
+#define SEGMENT_PROCS	 512  /* process rows */
+#define SEGMENT_DRIVERS	 1024 /* driver slots */
+#define SEGMENT_COUNTERS 512  /* counter slots, one per process row */
