@@ -5,7 +5,6 @@
 #include <string.h>
 #include "keeper/counts.h"
 #include "lib/clock.h"
-#include "lib/panic.h"
 #include "shm/sessions.h"
 
 #define BEAT_ROWS 8192 /* rows between two beats of a long scan */
@@ -41,13 +40,14 @@ count_all(struct counts *c, struct db *db, struct procs_row *row)
 	return err;
 }
 
+/* While one binary replaces another, two keepers may write: what the other bound is not counted
+ * here, and must not lead below nothing when it is released here. */
 static void
 publish(struct counts *c, unsigned slot)
 {
-	int64_t live = c->live[slot];
-
-	ASSERT(live >= 0 && live <= UINT32_MAX);
-	atomic_store_explicit(&segment_driver_sessions(c->segment)[slot], (uint32_t)live,
+	if (c->live[slot] < 0)
+		c->live[slot] = 0;
+	atomic_store_explicit(&segment_driver_sessions(c->segment)[slot], (uint32_t)c->live[slot],
 			      memory_order_relaxed);
 }
 

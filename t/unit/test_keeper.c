@@ -425,6 +425,24 @@ Test(keeper, ids_stay_when_the_configuration_changes)
 
 /* ---- trouble ---- */
 
+Test(keeper, what_another_keeper_bound_is_never_counted_below_nothing)
+{
+	struct db *db;
+
+	rig_start();
+	db = rig_db(true); /* of the binary that is being replaced */
+	cr_assert_eq(db_write_begin(db), 0);
+	put_row(db, 1, SESSION_BOUND, 1, 0);
+	cr_assert_eq(db_commit(db), 0);
+	db_close(&db);
+	rig_note(KEEPER_RELEASE, 1, "u", 1, 0);
+	rig_settle();
+	cr_expect_eq(rig_count(0), 0u);
+	cr_expect_eq(rig_bind(0, 2, "u", 1).result, 0);
+	cr_expect_eq(rig_count(0), 1u);
+	rig_stop();
+}
+
 Test(keeper, nonsense_is_dropped)
 {
 	struct keeper_bind bind = rig_bind_message(1, "u", 1);
