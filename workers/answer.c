@@ -173,7 +173,7 @@ answered_fully(struct rpc *r, unsigned status)
 {
 	r->ended = true;
 	settled(r, status);
-	if (!r->request_ended) /* an early answer: the upload may stop */
+	if (!h2_end_sent(&r->driver)) /* an early answer: the upload may stop */
 		h2_reset(&r->driver, NGHTTP2_NO_ERROR);
 	rpc_finish(r, status);
 }
@@ -193,6 +193,8 @@ forward_trailers(struct rpc *r, unsigned status)
 {
 	release_held(r);
 	r->client.trailers = *forwarded(r, &r->driver.in, &r->answer_fields);
+	if (arena_failed(r->arena))
+		h2_reset(&r->client, NGHTTP2_INTERNAL_ERROR);
 	h2_trailers(&r->client);
 	answered_fully(r, status);
 }
@@ -243,6 +245,10 @@ take_trailers(struct rpc *r, bool only)
 	struct str text = h2_fields_get(from, STR("grpc-status"));
 	unsigned status;
 
+	if (r->driver.too_large) {
+		broken(r, GRPC_INTERNAL, "the driver's trailers are too large");
+		return;
+	}
 	if (text.p == NULL || grpc_status_parse(text, &status) != 0) {
 		broken(r, GRPC_UNKNOWN, "the driver ended its answer without a grpc-status");
 		return;
@@ -370,6 +376,8 @@ driver_gone(struct rpc *r, uint32_t code)
 		request_again(r);
 		return;
 	}
+	if (r->fresh && code == H2_NEVER_SENT) /* the next try may choose anew */
+		binder_release(r->worker->binder, &r->key, r->driver_id);
 	if (code == H2_NEVER_SENT && !r->answered)
 		(void)rpc_unavailable(r, "the session's driver does not answer", 500);
 	else if (code == H2_CONNECTION_LOST)

@@ -126,10 +126,35 @@ client_drain_all(struct worker *w)
 		h2_go_away(&c->h2);
 }
 
+unsigned
+client_end_all(struct worker *w)
+{
+	unsigned ended = 0;
+
+	for (struct client *c = w->clients; c != NULL; c = c->next)
+		for (struct h2_stream *s = c->h2.streams, *next; s != NULL; s = next) {
+			struct rpc *r = rpc_of_client(s);
+
+			next = s->next;
+			if (r->state == RPC_DONE)
+				continue;
+			(void)rpc_unavailable(r, "this gateway process ends", 100);
+			ended++;
+		}
+	return ended;
+}
+
+void
+client_close_all(struct worker *w)
+{
+	for (struct client *c = w->clients; c != NULL; c = c->next)
+		h2_close(&c->h2, 0);
+}
+
 static bool
 is_of(const struct rpc *r, const struct session_key *key)
 {
-	return r->state != RPC_DONE && r->state > RPC_ROUTE &&
+	return r->state != RPC_DONE && r->state >= RPC_ROUTE &&
 	       memcmp(r->key.id, key->id, sizeof key->id) == 0 && str_eq(r->key.user, key->user);
 }
 

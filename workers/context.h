@@ -35,6 +35,7 @@ struct worker {
 	struct client *clients; /* list */
 	unsigned clients_count;
 	struct loop_timer second; /* registry, lost drivers, stale connections */
+	struct loop_timer drain_limit;
 	bool going, draining;
 };
 

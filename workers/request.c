@@ -142,9 +142,10 @@ check_target(struct rpc *r, const struct seen *seen)
 enum rpc_step
 request_headers(struct rpc *r)
 {
-	const struct h2_fields *f = &r->client.in;
+	const struct h2_fields *f = &r->headers;
 	struct seen seen = {0};
 
+	r->headers = h2_fields_keep(&r->client.in);
 	if (r->client.too_large)
 		return rpc_refuse(r, GRPC_RESOURCE_EXHAUSTED, "header block too large");
 	for (unsigned i = 0; i < f->count; i++)
@@ -206,7 +207,8 @@ seal(struct rpc *r)
 	return 0;
 }
 
-/* Through the envelope; what passes is lent to the driver's stream. */
+/* Through the envelope; what passes is lent to the driver's stream. In ROUTE a head waits, or what
+ * was sent already waits for another driver: the rest stays behind it. */
 static void
 feed(struct rpc *r, struct str bytes)
 {
@@ -214,7 +216,7 @@ feed(struct rpc *r, struct str bytes)
 		struct str pass = STR_NONE;
 		size_t used = 0;
 
-		if (r->head_waits) {
+		if (r->head_waits || r->state == RPC_ROUTE) {
 			pool_append(&r->pending, bytes.p, bytes.n);
 			return;
 		}
@@ -250,7 +252,8 @@ to_driver(struct rpc *r)
 static void
 close_envelope(struct rpc *r)
 {
-	if (!r->request_ended || r->head_waits || r->envelope_closed || r->state == RPC_DONE)
+	if (!r->request_ended || r->head_waits || r->pending.len > 0 || r->envelope_closed ||
+	    r->state == RPC_DONE)
 		return;
 	r->envelope_closed = true;
 	if (envelope_end(&r->envelope) != 0)
@@ -312,7 +315,7 @@ request_envelope(struct rpc *r)
 static int
 build_fields(struct rpc *r, const struct driver *d)
 {
-	struct h2_fields *to = &r->request_fields, *from = &r->client.in;
+	struct h2_fields *to = &r->request_fields, *from = &r->headers;
 	struct arena *a = r->arena;
 	char left[16];
 
@@ -354,6 +357,8 @@ no_connection(struct rpc *r, int rc)
 static void
 reload_body(struct rpc *r)
 {
+	h2_fields_clear(&r->driver.in);
+	body_clear(&r->driver.out);
 	h2_stream_init(&r->driver, &answer_ops, r->arena);
 	for (struct pool_block *b = r->replay.first; b != NULL; b = b->next)
 		body_add(&r->driver.out,
@@ -426,7 +431,7 @@ request_again(struct rpc *r)
 {
 	ASSERT(r->replayable && !r->retried && r->state == RPC_PUMP);
 	r->retried = true;
-	if (r->fresh && route_elsewhere(r))
+	if (r->fresh && route_has_other(r) && route_elsewhere(r))
 		return;
 	if (request_open(r) == STEP_ON)
 		(void)request_pump(r);

@@ -103,13 +103,12 @@ bind_done(struct binder_ask *a, int err, const struct binder_found *found)
 		rpc_run(r);
 }
 
-static enum rpc_step
-bind_new(struct rpc *r)
+static int
+pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusal)
 {
 	struct worker *w = r->worker;
 	struct router_view view = {w->conf, w->registry, w->health,
 				   segment_driver_sessions(w->setup->segment)};
-	struct router_refusal no;
 	uint64_t key = hash_stable(r->key.id, sizeof r->key.id,
 				   hash_stable(r->key.user.p, r->key.user.n, 0));
 
@@ -117,7 +116,16 @@ bind_new(struct rpc *r)
 	r->wish.team = r->team;
 	r->wish.env = r->env;
 	r->wish.who = &r->who;
-	if (router_pick(&view, &r->wish, key, r->arena, &r->choice, &no) != 0) {
+	return router_pick(&view, &r->wish, key, r->arena, ret, ret_refusal);
+}
+
+static enum rpc_step
+bind_new(struct rpc *r)
+{
+	struct worker *w = r->worker;
+	struct router_refusal no;
+
+	if (pick(r, &r->choice, &no) != 0) {
 		if (no.code == GRPC_UNAVAILABLE)
 			return rpc_unavailable(r, no.words, 1000);
 		return rpc_refuse(r, no.code, no.words);
@@ -128,6 +136,16 @@ bind_new(struct rpc *r)
 	binder_bind(w->binder, &r->ask, &r->key, r->choice.driver->id, r->choice.cluster->name,
 		    r->choice.team, r->choice.env);
 	return STEP_WAIT;
+}
+
+bool
+route_has_other(struct rpc *r)
+{
+	struct router_choice other;
+	struct router_refusal no;
+
+	r->wish.avoid_driver = r->driver_id;
+	return pick(r, &other, &no) == 0;
 }
 
 bool

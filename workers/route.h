@@ -6,4 +6,5 @@
 
 enum rpc_step route_step(struct rpc *);
 enum rpc_step route_lost(struct rpc *); /* the session's driver is gone: marks the binding, answers SESSION_CHANGED */
+bool route_has_other(struct rpc *); /* a driver besides this one */
 bool route_elsewhere(struct rpc *);	/* a fresh session whose driver cannot be reached: once more, on another */

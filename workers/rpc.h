@@ -39,6 +39,7 @@ struct rpc {
 	uint64_t begun_ms;
 
 	/* from the headers */
+	struct h2_fields headers; /* client.in may hold trailers by the time a driver is known */
 	const struct method *method;
 	struct str host, authorization, authentication, content_type, team, env;
 	struct loop_timer deadline;

@@ -5,7 +5,6 @@
 #include <openssl/rand.h>
 #include <signal.h>
 #include "h2/mem.h"
-#include "h2/mem.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -59,6 +58,10 @@ leave(void *arg)
 {
 	struct worker *w = arg;
 
+	if (w->clients_count > 0) { /* comes back through worker_maybe_leave() */
+		client_close_all(w);
+		return;
+	}
 	loop_stop(w->loop);
 }
 
@@ -70,6 +73,17 @@ worker_maybe_leave(struct worker *w)
 	driver_pool_close_all(w->drivers);
 	loop_timer_start(w->loop, &w->second, LEAVE_MS, 0, leave,
 			 w); /* their ends come at the end of the turn */
+}
+
+/* drain_timeout has passed: what still runs is told to come again, then the connections go. */
+static void
+drain_is_over(void *arg)
+{
+	struct worker *w = arg;
+
+	if (client_end_all(w) > 0)
+		log_warn(NULL, "drain_timeout: the RPCs still under way were ended");
+	loop_timer_start(w->loop, &w->drain_limit, LAST_WORDS_MS, 0, leave, w);
 }
 
 static void
@@ -84,6 +98,7 @@ drain(void *arg)
 	child_draining(&w->child);
 	accept_stop(w);
 	client_drain_all(w);
+	loop_timer_start(w->loop, &w->drain_limit, w->conf->drain_timeout_ms, 0, drain_is_over, w);
 	worker_maybe_leave(w);
 }
 
@@ -156,6 +171,7 @@ worker_run(const struct worker_setup *setup)
 	loop_run(w.loop);
 
 	loop_timer_stop(&w.second);
+	loop_timer_stop(&w.drain_limit);
 	accept_stop(&w);
 	rpc_trim();
 	driver_pool_free(&w.drivers);
@@ -165,7 +181,6 @@ worker_run(const struct worker_setup *setup)
 	db_close(&w.db);
 	counters_clear(w.counters);
 	pool_trim();
-	mem_trim();
 	mem_trim();
 	child_leave(&w.child);
 	return exit_status;
