@@ -21,6 +21,7 @@
 #define OPEN_RETRY_MS	 50u
 #define SECOND_MS	 1000u
 #define LEAVE_MS	 20u
+#define LAST_WORDS_MS	 500u  /* for the trailers of RPCs that a drain ended */
 #define READERS_MAX	 1024u /* LMDB reader slots over all processes; fixed by the first opener */
 #define EXIT_CANNOT_WORK 2
 
