@@ -89,6 +89,18 @@ h2_fields_restart(struct h2_fields *f)
 	f->bytes = 0;
 }
 
+struct h2_fields
+h2_fields_keep(struct h2_fields *f)
+{
+	struct h2_fields kept = {
+		.nv = f->nv, .count = f->count, .cap = f->count, .bytes = f->bytes};
+
+	f->nv = NULL;
+	f->count = f->cap = 0;
+	f->bytes = 0;
+	return kept;
+}
+
 void
 h2_fields_clear(struct h2_fields *f)
 {

@@ -18,6 +18,8 @@ struct h2_fields {
 int h2_fields_receive(struct h2_fields *, struct arena *, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags) MUST_CHECK;
 void h2_fields_add(struct h2_fields *, struct arena *, struct str name, struct str value); /* failure shows in the arena */
 void h2_fields_restart(struct h2_fields *); /* empty again; buffers stay held, frames under way may point to them */
+/* The list as it is, for the arena's life; *f starts anew, but goes on holding the buffers. */
+struct h2_fields h2_fields_keep(struct h2_fields *f);
 void h2_fields_clear(struct h2_fields *);
 
 struct str h2_fields_get(const struct h2_fields *, struct str name); /* the first one; STR_NONE */

@@ -338,7 +338,8 @@ h2_push(struct h2_stream *s)
 	if (!s->h2->receiving && io_up(&s->h2->io))
 		(void)session_produce(s->h2); /* a broken session shows again in settle() */
 	body_store(&s->out);
-	mark(s->h2);
+	if (s->h2 != NULL) /* a reset that was queued may just have left, and closed it */
+		mark(s->h2);
 }
 
 void
@@ -349,6 +350,12 @@ h2_end(struct h2_stream *s)
 		return;
 	(void)nghttp2_session_resume_data(s->h2->ng, s->id);
 	mark(s->h2);
+}
+
+bool
+h2_end_sent(const struct h2_stream *s)
+{
+	return s->h2 == NULL || nghttp2_session_get_stream_local_close(s->h2->ng, s->id) == 1;
 }
 
 void

@@ -83,7 +83,7 @@ struct h2 {
 	uint64_t opened_ms, idle_since_ms, block_since_ms;
 	int why;
 	uint16_t continuations;
-	bool server, receiving, dead, settings_acked, settings_got, goaway_got, going_away, gone_away, abused;
+	bool server, receiving, producing, dead, settings_acked, settings_got, goaway_got, going_away, gone_away, abused;
 };
 
 /* Take over fd. The memory of `struct h2` must be zeroed. tls NULL: clear text. E_NOMEM (fd is closed, no callbacks). */
@@ -105,6 +105,7 @@ int h2_respond(struct h2_stream *, const struct h2_fields *, bool end) MUST_CHEC
 /* Body bytes: lent ones are valid until the callback in which they came ends; h2_push() sends what may be sent. */
 void h2_push(struct h2_stream *); /* sends now what window and output allow, stores the rest of what was lent */
 void h2_end(struct h2_stream *);  /* END_STREAM after the body */
+bool h2_end_sent(const struct h2_stream *); /* END_STREAM is on its way, or the stream is closed */
 void h2_trailers(struct h2_stream *); /* s->trailers and END_STREAM after the body */
 void h2_cut_short(struct h2_stream *); /* drops the unsent body, sends s->trailers at once (they need no window) */
 void h2_reset(struct h2_stream *, uint32_t code); /* closed() follows */

@@ -467,19 +467,24 @@ bool
 session_produce(struct h2 *h2)
 {
 	size_t limit = io_blocked(&h2->io) && io_up(&h2->io) ? H2_OUT_BLOCKED : H2_OUT_MAX;
+	bool alright = true;
 
-	while (h2->io.out.len < limit) {
+	if (h2->producing) /* closed() of one stream opened another: the call outside goes on */
+		return true;
+	h2->producing = true;
+	while (alright && h2->io.out.len < limit) {
 		const uint8_t *p;
 		size_t before = h2->io.out.len;
 		ssize_t n = nghttp2_session_mem_send(h2->ng, &p);
 
-		if (n < 0)
-			return false;
-		pool_append(&h2->io.out, p, (size_t)n);
+		alright = n >= 0;
+		if (n > 0)
+			pool_append(&h2->io.out, p, (size_t)n);
 		if (h2->io.out.len == before)
 			break;
 	}
-	return true;
+	h2->producing = false;
+	return alright;
 }
 
 bool
