@@ -1,4 +1,4 @@
-"""The service by hand: requests as bytes, calls over grpcio without retries of its own."""
+"""The service by hand: requests as bytes, calls over grpcio as PySpark opens them: no retry policy, but what was never sent is sent again."""
 
 import struct
 import uuid
@@ -13,7 +13,7 @@ RESPONSES = {"Config": pb.ConfigResponse, "ExecutePlan": pb.ExecutePlanResponse,
              "Interrupt": pb.InterruptResponse, "ReattachExecute": pb.ExecutePlanResponse,
              "ReleaseExecute": pb.ReleaseExecuteResponse, "ReleaseSession": pb.ReleaseSessionResponse,
              "FetchErrorDetails": pb.FetchErrorDetailsResponse, "CloneSession": pb.CloneSessionResponse}
-OPTIONS = [("grpc.enable_retries", 0), ("grpc.max_receive_message_length", 128 << 20),
+OPTIONS = [("grpc.max_receive_message_length", 128 << 20),
            ("grpc.max_send_message_length", 128 << 20), ("grpc.use_local_subchannel_pool", 1)]
 
 
