@@ -130,9 +130,11 @@ check_target(struct rpc *r, const struct seen *seen)
 	    (seen->authority.p != NULL && !same_host(seen->authority, seen->host)))
 		return rpc_refuse(r, GRPC_INVALID_ARGUMENT,
 				  "malformed :authority, or host differs from it");
-	if (!fields_path_ok(seen->path))
+	int found = methods_find(seen->path, &r->method);
+	/* a method of the table has the path it should have */
+	if ((found != 0 || r->method->id == METHOD_OTHER) && !fields_path_ok(seen->path))
 		return rpc_refuse(r, GRPC_INVALID_ARGUMENT, "malformed :path");
-	if (methods_find(seen->path, &r->method) != 0)
+	if (found != 0)
 		return rpc_refuse(r, GRPC_UNIMPLEMENTED,
 				  "unknown service: only " METHODS_SERVICE " is here");
 	r->host = fields_authority_host(seen->authority.p != NULL ? seen->authority : seen->host);
