@@ -205,6 +205,18 @@ read_start(struct view *v)
 	return 0;
 }
 
+/* The configuration in force: the keeper changes with it, a controller lives on for a while. */
+static unsigned
+read_generation(struct view *v)
+{
+	const struct procs_row *rows = segment_procs(v->segment);
+
+	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
+		if (atomic_load(&rows[i].kind) == PROC_KEEPER && is_alive(&rows[i]))
+			return atomic_load(&rows[i].generation);
+	return v->generation;
+}
+
 static json_t *
 show_counters(const uint64_t values[COUNTERS_COUNT])
 {
@@ -269,15 +281,15 @@ view_status(struct view *v)
 {
 	struct tally t = count_drivers(v);
 	json_t *missing = view_missing(v);
-	json_t *status =
-		json_pack("{s:s, s:I, s:I, s:i, s:b, s:o, s:I, s:I, s:{s:i, s:i, s:i, s:i}}",
-			  "version", SPARKGW_VERSION, "now_ms", (json_int_t)clock_wall_ms(),
-			  "started_ms", (json_int_t)read_start(v), "generation", (int)v->generation,
-			  "ready", json_array_size(missing) == 0, "missing", missing, "sessions",
-			  (json_int_t)count_sessions(v), "registry_generation",
-			  (json_int_t)atomic_load(segment_registry_generation(v->segment)),
-			  "drivers", "up", (int)t.up, "down", (int)t.down, "unknown",
-			  (int)t.unknown, "draining", (int)t.draining);
+	json_t *status = json_pack(
+		"{s:s, s:I, s:I, s:i, s:b, s:o, s:I, s:I, s:{s:i, s:i, s:i, s:i}}", "version",
+		SPARKGW_VERSION, "now_ms", (json_int_t)clock_wall_ms(), "started_ms",
+		(json_int_t)read_start(v), "generation", (int)read_generation(v), "ready",
+		json_array_size(missing) == 0, "missing", missing, "sessions",
+		(json_int_t)count_sessions(v), "registry_generation",
+		(json_int_t)atomic_load(segment_registry_generation(v->segment)), "drivers", "up",
+		(int)t.up, "down", (int)t.down, "unknown", (int)t.unknown, "draining",
+		(int)t.draining);
 
 	show_processes(v, status);
 	return status;
