@@ -157,8 +157,10 @@ Test(log, cuts_long_lines_but_closes_them)
 
 	memcpy(ctx, "key=", 4);
 	memset(ctx + 4, 'k', sizeof(ctx) - 5);
-	memset(words, '\x01', sizeof(words) - 1);
-	for (int format = LOG_FORMAT_TEXT; format <= LOG_FORMAT_JSON; format++) {
+	for (int i = 0; i < 4; i++) {
+		int format = i & 1;
+
+		memset(words, i & 2 ? 'x' : '\x01', sizeof(words) - 1);
 		cr_assert_eq(truncate(path, 0), 0);
 		open_log(LOG_LEVEL_INFO, (enum log_format)format);
 		log_info(ctx, "%s", words);
@@ -167,9 +169,9 @@ Test(log, cuts_long_lines_but_closes_them)
 		cr_expect(line.n > 2030 && line.n < 2048, "%zu bytes", line.n);
 		cr_expect_not_null(strstr(rest.p, "next"));
 		if (format == LOG_FORMAT_JSON)
-			cr_expect(str_ends(line, STR("01\"}")), "%.*s", STR_ARG(line));
+			cr_expect(str_ends(line, i & 2 ? STR("xx\"}") : STR("01\"}")));
 		else
-			cr_expect(str_ends(line, STR("\\x01")), "%.*s", STR_ARG(line));
+			cr_expect(str_ends(line, i & 2 ? STR("xxxx") : STR("\\x01")));
 	}
 }
 
@@ -267,6 +269,7 @@ Test(log, lines_of_several_processes_stay_whole)
 	for (int child = 0; child < 4; child++) {
 		if (fork() != 0)
 			continue;
+		open_log(LOG_LEVEL_INFO, LOG_FORMAT_TEXT); /* an offset of its own */
 		for (int i = 0; i < 50; i++)
 			log_info(NULL, "%060d.", i);
 		_exit(0);
