@@ -49,8 +49,9 @@ def chunks(session, count, size=30_000):
             name=f"files/{n}", data=pb.AddArtifactsRequest.ArtifactChunk(data=bytes(size)))]))) for n in range(count)]
 
 
-def test_stream_is_reset_while_its_result_arrives(gateway, fake):
-    """Both are read in the same turn; the client's fault comes first, and its RST leaves with the driver's bytes."""
+@pytest.mark.parametrize("first", ["client", "driver"])
+def test_stream_is_reset_while_its_result_arrives(gateway, fake, first):
+    """Both are read in the same turn: an RST that was queued leaves with the driver's bytes, and closes the stream."""
     go = threading.Event()
 
     def behave(s):
@@ -62,11 +63,11 @@ def test_stream_is_reset_while_its_result_arrives(gateway, fake):
     with Raw(gateway.clear_port) as raw:
         stream = raw.request(grpc_headers("ExecutePlan"), rpc.envelope(rpc.sql(rpc.new_id(), "x")))
         raw.pump(5, lambda: raw.answers[stream].data)
+        acts = [lambda: raw.frames(frame.WindowUpdateFrame(stream, 2**31 - 1)), go.set]
         with stopped(gateway, "worker"):
-            raw.frames(frame.WindowUpdateFrame(stream, 2**31 - 1))
-            time.sleep(0.2)
-            go.set()
-            time.sleep(0.2)
+            for act in acts if first == "client" else reversed(acts):
+                act()
+                time.sleep(0.2)
         assert raw.answer(stream).reset == 3  # FLOW_CONTROL_ERROR
         fake.behave = Stream.answer_config
         other = raw.request(grpc_headers(), rpc.envelope(rpc.config(rpc.new_id())))
