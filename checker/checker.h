@@ -1,5 +1,6 @@
 /*
- * The checker: probes every driver of the registry and marks it in shared memory. Decides nothing about sessions.
+ * The checker: probes every driver of the registry and marks it in shared memory. Decides nothing
+ * about sessions.
  */
 #pragma once
 #include <openssl/ssl.h>

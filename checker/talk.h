@@ -1,6 +1,6 @@
 /*
- * What a worker says to the checker: "I could not reach this driver", which triggers a probe at once. Never answered; a full
- * queue drops it. One channel per worker seat.
+ * What a worker says to the checker: "I could not reach this driver", which triggers a probe at
+ * once. Never answered; a full queue drops it. One channel per worker seat.
  */
 #pragma once
 #include "lib/msg.h"

@@ -33,7 +33,7 @@ struct watch_house { /* what all watches share */
 };
 
 struct watch_cluster { /* how to speak to the drivers of a cluster; all but tls is copied */
-	SSL_CTX *tls;		/* NULL: clear text */
+	SSL_CTX *tls;  /* NULL: clear text */
 	struct str server_name; /* STR_NONE: the driver's host */
 	struct str token;	/* STR_NONE: none; a secret */
 };

@@ -52,8 +52,9 @@ struct seat {
 
 struct children_hooks {
 	void (*ready)(void *arg, struct seat *);
-	void (*gone)(void *arg, struct seat *); /* before a successor is planned; may end the seat */
-	void (*left)(void *arg);		/* a seat became empty */
+	/* before a successor is planned; may end the seat */
+	void (*gone)(void *arg, struct seat *);
+	void (*left)(void *arg);			      /* a seat became empty */
 	void (*asked)(void *arg, struct seat *, uint32_t id); /* LEASH_RELOAD */
 };
 

@@ -1,7 +1,7 @@
 /*
- * A list of header fields: received ones keep nghttp2's reference-counted buffers, added ones point to memory of the
- * owner's arena or to constants. Nothing is copied; the list lives in the owner's arena, and h2_fields_clear() must be
- * called before the arena goes.
+ * A list of header fields: received ones keep nghttp2's reference-counted buffers, added ones point
+ * to memory of the owner's arena or to constants. Nothing is copied; the list lives in the owner's
+ * arena, and h2_fields_clear() must be called before the arena goes.
  */
 #pragma once
 #include <nghttp2/nghttp2.h>
@@ -15,9 +15,12 @@ struct h2_fields {
 	size_t bytes; /* name + value + 32 each: RFC 9113 section 6.5.2 */
 };
 
-int h2_fields_receive(struct h2_fields *, struct arena *, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags) MUST_CHECK;
-void h2_fields_add(struct h2_fields *, struct arena *, struct str name, struct str value); /* failure shows in the arena */
-void h2_fields_restart(struct h2_fields *); /* empty again; buffers stay held, frames under way may point to them */
+int h2_fields_receive(struct h2_fields *, struct arena *, nghttp2_rcbuf *name, nghttp2_rcbuf *value,
+		      uint8_t flags) MUST_CHECK;
+/* failure shows in the arena */
+void h2_fields_add(struct h2_fields *, struct arena *, struct str name, struct str value);
+/* empty again; buffers stay held, frames under way may point to them */
+void h2_fields_restart(struct h2_fields *);
 /* The list as it is, for the arena's life; *f starts anew, but goes on holding the buffers. */
 struct h2_fields h2_fields_keep(struct h2_fields *f);
 void h2_fields_clear(struct h2_fields *);

@@ -30,4 +30,4 @@ void buf_grew(struct buf *, size_t n);	   /* that many of them were written */
 void buf_drop(struct buf *, size_t n);	   /* forgets the first n bytes */
 bool buf_failed(const struct buf *);
 struct str buf_str(const struct buf *); /* empty when failed */
-const char *buf_cstr(struct buf *); /* NUL-terminated view; "" when failed */
+const char *buf_cstr(struct buf *);	/* NUL-terminated view; "" when failed */

@@ -1,10 +1,11 @@
 /*
  * A byte stream over a non-blocking socket, clear or TLS, for one event loop.
  *
- * Reading: one recv(2) of up to 64 KiB into a buffer that all connections of the process share, all its TLS records
- * decrypted into another shared one, handed up in as few pieces as possible; so an idle connection owns no buffer.
- * Writing: the owner appends to `out` and asks for a flush at the end of the turn; TLS records of one flush leave with one
- * send(2). What the socket does not take waits here, and io_blocked() tells the owner to stop producing.
+ * Reading: one recv(2) of up to 64 KiB into a buffer that all connections of the process share, all
+ * its TLS records decrypted into another shared one, handed up in as few pieces as possible; so an
+ * idle connection owns no buffer. Writing: the owner appends to `out` and asks for a flush at the
+ * end of the turn; TLS records of one flush leave with one send(2). What the socket does not take
+ * waits here, and io_blocked() tells the owner to stop producing.
  */
 #pragma once
 #include <openssl/ssl.h>
@@ -19,8 +20,9 @@ struct io_ops {
 	void (*up)(void *arg); /* connected, and the TLS handshake is done */
 	/* Bytes from the peer, valid until the call returns. May close the io. */
 	void (*bytes)(void *arg, const uint8_t *p, size_t n);
-	void (*writable)(void *arg);	   /* no longer blocked; produce and flush */
-	void (*broken)(void *arg, int why); /* E_CLOSED (clean end), E_IO, E_TLS, E_REFUSED, E_TIMEOUT; last call */
+	void (*writable)(void *arg); /* no longer blocked; produce and flush */
+	/* E_CLOSED (clean end), E_IO, E_TLS, E_REFUSED, E_TIMEOUT; last call */
+	void (*broken)(void *arg, int why);
 };
 
 struct io {
@@ -37,13 +39,18 @@ struct io {
 	char why[96];		  /* words about a TLS failure; "" otherwise */
 };
 
-/* fd is owned from here on. tls NULL: clear text. server_name: for SNI and the certificate's check (client), or NULL. */
-int io_open_server(struct io *, struct loop *, int fd, SSL_CTX *tls, const struct io_ops *, void *arg);
-int io_open_client(struct io *, struct loop *, int fd, SSL_CTX *tls, const char *server_name, const struct io_ops *, void *arg);
+/* fd is owned from here on. tls NULL: clear text. server_name: for SNI and the certificate's check
+ * (client), or NULL. */
+int io_open_server(struct io *, struct loop *, int fd, SSL_CTX *tls, const struct io_ops *,
+		   void *arg);
+int io_open_client(struct io *, struct loop *, int fd, SSL_CTX *tls, const char *server_name,
+		   const struct io_ops *, void *arg);
 void io_close(struct io *); /* sends close_notify if it can; no callbacks after; safe twice */
 
-int io_flush(struct io *); /* sends what is in `out`; 0 (also when blocked) or E_CLOSED, E_IO, E_TLS */
-bool io_blocked(const struct io *);  /* the socket takes nothing at the moment, or the io is not up */
+/* sends what is in `out`; 0 (also when blocked) or E_CLOSED, E_IO, E_TLS */
+int io_flush(struct io *);
+/* the socket takes nothing at the moment, or the io is not up */
+bool io_blocked(const struct io *);
 bool io_up(const struct io *);
 void io_pause(struct io *, bool off); /* stop or go on reading */
 size_t io_waiting(const struct io *); /* bytes not yet taken by the socket */

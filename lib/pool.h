@@ -1,6 +1,6 @@
 /*
- * Blocks of 16 KiB for bytes on their way, kept on a free list of the process: what a TLS record or a DATA frame
- * carries fits one block. No locks; one thread.
+ * Blocks of 16 KiB for bytes on their way, kept on a free list of the process: what a TLS record or
+ * a DATA frame carries fits one block. No locks; one thread.
  */
 #pragma once
 #include <stddef.h>
@@ -20,13 +20,15 @@ struct pool_chain {
 	size_t len; /* bytes in all */
 };
 
-struct pool_block *pool_get(void); /* empty; aborts when memory is out (a worker then starts afresh) */
+/* empty; aborts when memory is out (a worker then starts afresh) */
+struct pool_block *pool_get(void);
 void pool_put(struct pool_block *);
 size_t pool_in_use(void); /* blocks handed out */
 void pool_trim(void);	  /* gives the free list back to the system; at exit and when idle */
 
 void pool_append(struct pool_chain *, const void *p, size_t n);
-uint8_t *pool_append_room(struct pool_chain *, size_t n); /* n <= POOL_BLOCK contiguous bytes, counted as used */
-void pool_take(struct pool_chain *, void *to, size_t n);  /* copies out and drops; n <= len */
-void pool_drop(struct pool_chain *, size_t n);		  /* n <= len */
+/* n <= POOL_BLOCK contiguous bytes, counted as used */
+uint8_t *pool_append_room(struct pool_chain *, size_t n);
+void pool_take(struct pool_chain *, void *to, size_t n); /* copies out and drops; n <= len */
+void pool_drop(struct pool_chain *, size_t n);		 /* n <= len */
 void pool_clear(struct pool_chain *);

@@ -37,9 +37,10 @@ static const struct {
 };
 #define NAMES (sizeof names / sizeof names[0])
 
-/* One more than where the names of each length begin; 0: none. Checked against the table by its test. */
+/* One more than where the names of each length begin; 0: none. Checked against the table by its
+ * test. */
 static const uint8_t first[] = {
-	[2] = 1, [4] = 2, [5] = 3, [6] = 4, [7] = 5, [10] = 10, [11] = 13, [12] = 14,
+	[2] = 1,   [4] = 2,   [5] = 3,	 [6] = 4,   [7] = 5,   [10] = 10, [11] = 13, [12] = 14,
 	[13] = 17, [14] = 19, [16] = 22, [17] = 23, [18] = 24, [19] = 25, [23] = 26,
 };
 

@@ -1,9 +1,10 @@
 /*
- * Who is it? From the token headers of a request to an identity. In this step of the spine nothing waits and nothing allocates
- * outside the RPC's arena.
+ * Who is it? From the token headers of a request to an identity. In this step of the spine nothing
+ * waits and nothing allocates outside the RPC's arena.
  *
- * Sources: `authorization: Bearer`, and `authentication: Bearer` of the JVM clients; two different tokens are refused. Without
- * `auth.required` a request without a token is anonymous: the user is the one the request names, or "anonymous".
+ * Sources: `authorization: Bearer`, and `authentication: Bearer` of the JVM clients; two different
+ * tokens are refused. Without `auth.required` a request without a token is anonymous: the user is
+ * the one the request names, or "anonymous".
  */
 #pragma once
 #include <stdbool.h>
@@ -17,10 +18,11 @@ struct identity {
 	unsigned groups_count;
 };
 
-struct authn; /* prepared tokens; one per worker */
+struct authn;				      /* prepared tokens; one per worker */
 struct authn *authn_new(const struct conf *); /* aborts when out of memory, at start */
 void authn_free(struct authn **);
 
-/* authorization, authentication: values or STR_NONE. E_DENIED with *ret_why (constant words for the client). */
-int authn_check(const struct authn *, struct str authorization, struct str authentication, struct identity *ret,
-		const char **ret_why) MUST_CHECK;
+/* authorization, authentication: values or STR_NONE. E_DENIED with *ret_why (constant words for the
+ * client). */
+int authn_check(const struct authn *, struct str authorization, struct str authentication,
+		struct identity *ret, const char **ret_why) MUST_CHECK;

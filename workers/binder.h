@@ -1,8 +1,9 @@
 /*
  * Bindings as a worker sees them: looked up in the store, made by the keeper.
  *
- * A look-up is one short read transaction. A binding is asked for over the keeper's channel and answered after the commit; the
- * asker embeds a struct binder_ask and is called back once, unless it cancels. `touch`, `release` and `lost` are told, not asked.
+ * A look-up is one short read transaction. A binding is asked for over the keeper's channel and
+ * answered after the commit; the asker embeds a struct binder_ask and is called back once, unless
+ * it cancels. `touch`, `release` and `lost` are told, not asked.
  */
 #pragma once
 #include <stdint.h>
@@ -36,12 +37,16 @@ void binder_free(struct binder **);
 int binder_find(struct binder *, const struct session_key *, struct binder_found *ret) MUST_CHECK;
 
 /* Asks for a binding; done() comes later, never from inside. */
-void binder_bind(struct binder *, struct binder_ask *, const struct session_key *, uint32_t driver_id, struct str cluster,
-		 struct str team, struct str env);
-/* The same driver, cluster, team and env as `like` has (CloneSession). E_NOT_FOUND, E_IO: done() does not come. */
-int binder_bind_like(struct binder *, struct binder_ask *, const struct session_key *, const struct session_key *like) MUST_CHECK;
+void binder_bind(struct binder *, struct binder_ask *, const struct session_key *,
+		 uint32_t driver_id, struct str cluster, struct str team, struct str env);
+/* The same driver, cluster, team and env as `like` has (CloneSession). E_NOT_FOUND, E_IO: done()
+ * does not come. */
+int binder_bind_like(struct binder *, struct binder_ask *, const struct session_key *,
+		     const struct session_key *like) MUST_CHECK;
 void binder_cancel(struct binder *, struct binder_ask *); /* safe when not waiting */
 
-void binder_touch(struct binder *, const struct session_key *, const struct binder_found *); /* at most once a minute */
+/* at most once a minute */
+void binder_touch(struct binder *, const struct session_key *, const struct binder_found *);
 void binder_release(struct binder *, const struct session_key *, uint32_t driver_id);
-void binder_lost(struct binder *, const struct session_key *, uint32_t driver_id, uint64_t created_ms);
+void binder_lost(struct binder *, const struct session_key *, uint32_t driver_id,
+		 uint64_t created_ms);

@@ -23,9 +23,10 @@ struct client {
 
 /* Takes over fd. */
 void client_open(struct worker *, int fd, SSL_CTX *tls, const struct sock_addr *peer);
-void client_drain_all(struct worker *); /* GOAWAY to each */
+void client_drain_all(struct worker *);	  /* GOAWAY to each */
 unsigned client_end_all(struct worker *); /* UNAVAILABLE to every RPC under way; returns how many */
 void client_close_all(struct worker *);	  /* at once */
 /* Ends every RPC under way of this session with SESSION_CLOSED (an administrator closed it). */
 void client_session_closed(struct worker *, const struct session_key *);
-const char *client_text(const struct client *, char *buf, size_t size); /* "client=7 peer=127.0.0.1:4711" */
+/* "client=7 peer=127.0.0.1:4711" */
+const char *client_text(const struct client *, char *buf, size_t size);

@@ -1,8 +1,10 @@
 /*
- * Connections to one driver, as one worker sees it: HTTP/2 over clear text or TLS, few connections for many streams.
+ * Connections to one driver, as one worker sees it: HTTP/2 over clear text or TLS, few connections
+ * for many streams.
  *
- * A connection is opened when the first stream needs it and closed when none has needed it for a minute; no PING is ever sent (Spark's
- * server ends connections that ping too much). After a failed connect, further ones wait for a moment, and the checker is told.
+ * A connection is opened when the first stream needs it and closed when none has needed it for a
+ * minute; no PING is ever sent (Spark's server ends connections that ping too much). After a failed
+ * connect, further ones wait for a moment, and the checker is told.
  */
 #pragma once
 #include <stdint.h>
@@ -19,7 +21,8 @@ struct driver {
 	struct driver_conn *conns;
 	unsigned conns_count;
 	uint64_t not_before_ms; /* after a failed connect */
-	const struct conf_cluster *conf; /* token, TLS; NULL when the configuration has it no more */
+	/* token, TLS; NULL when the configuration has it no more */
+	const struct conf_cluster *conf;
 	SSL_CTX *tls;
 	char *name;	   /* of the driver, for logs */
 	char *server_name; /* for TLS */
@@ -29,8 +32,10 @@ struct driver {
 struct driver *driver_new(struct worker *, const struct registry_driver *);
 void driver_free(struct driver **); /* no connections left */
 
-/* A connection with room for a stream, maybe still connecting (streams on it are then closed with H2_NEVER_SENT if that fails).
- * E_REFUSED: failed a moment ago; E_LIMIT: all are full; E_NOT_FOUND: no address known; E_IO. */
+/* A connection with room for a stream, maybe still connecting (streams on it are then closed with
+ * H2_NEVER_SENT if that fails). E_REFUSED: failed a moment ago; E_LIMIT: all are full; E_NOT_FOUND:
+ * no address known; E_IO. */
 int driver_connection(struct driver *, struct h2 **ret) MUST_CHECK;
-void driver_tick(struct driver *, uint64_t lost_wall_ms); /* each second: closes idle connections, and those older than the loss */
+/* each second: closes idle connections, and those older than the loss */
+void driver_tick(struct driver *, uint64_t lost_wall_ms);
 void driver_close_all(struct driver *);

@@ -1,5 +1,6 @@
 /*
- * The way from client to driver: header rules, the envelope, a stream to the driver, bytes. Steps of rpc.c.
+ * The way from client to driver: header rules, the envelope, a stream to the driver, bytes. Steps
+ * of rpc.c.
  */
 #pragma once
 #include "workers/rpc.h"
@@ -11,4 +12,5 @@ enum rpc_step request_envelope(struct rpc *);
 enum rpc_step request_open(struct rpc *);
 enum rpc_step request_pump(struct rpc *);
 void request_credit(struct rpc *); /* the driver's stream has sent something */
-void request_again(struct rpc *); /* the driver's application has seen nothing: once more, from the replay bytes */
+/* the driver's application has seen nothing: once more, from the replay bytes */
+void request_again(struct rpc *);

@@ -5,6 +5,8 @@
 #include "workers/rpc.h"
 
 enum rpc_step route_step(struct rpc *);
-enum rpc_step route_lost(struct rpc *); /* the session's driver is gone: marks the binding, answers SESSION_CHANGED */
+/* the session's driver is gone: marks the binding, answers SESSION_CHANGED */
+enum rpc_step route_lost(struct rpc *);
 bool route_has_other(struct rpc *); /* a driver besides this one */
-bool route_elsewhere(struct rpc *);	/* a fresh session whose driver cannot be reached: once more, on another */
+/* a fresh session whose driver cannot be reached: once more, on another */
+bool route_elsewhere(struct rpc *);

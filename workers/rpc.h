@@ -1,5 +1,6 @@
 /*
- * One RPC: a stream of a client, from its headers until both sides are closed. The spine of the data path.
+ * One RPC: a stream of a client, from its headers until both sides are closed. The spine of the
+ *data path.
  *
  *	HEADERS   --> method, deadline, facts              request.c
  *	WHO       --> identity                             authn.c
@@ -9,7 +10,8 @@
  *	PUMP      --> both ways until trailers             request.c, answer.c
  *	DONE      --> counted, freed when both streams are closed
  *
- * rpc_enter() is the only writer of `state`. A refusal is one verb: rpc_refuse(). Private to workers/.
+ * rpc_enter() is the only writer of `state`. A refusal is one verb: rpc_refuse(). Private to
+ *workers/.
  */
 #pragma once
 #include "h2/h2.h"
@@ -62,7 +64,8 @@ struct rpc {
 	/* bytes on their way */
 	struct pool_chain pending; /* request bytes behind a head that waits for its driver */
 	struct pool_chain replay;  /* what the driver was sent, while it may be sent again */
-	struct pool_chain held;	   /* a response kept back until its session is bound (CloneSession) */
+	/* a response kept back until its session is bound (CloneSession) */
+	struct pool_chain held;
 	struct h2_fields request_fields, answer_fields;
 	size_t request_debt, answer_debt; /* received, no credit given yet */
 	uint64_t request_bytes, answer_bytes;
@@ -88,7 +91,8 @@ void rpc_run(struct rpc *);		    /* from the present state on, until it must wai
 struct rpc *rpc_of_client(struct h2_stream *);
 struct rpc *rpc_of_driver(struct h2_stream *);
 
-/* The client gets this status instead of anything further; the driver's stream is cancelled. Always answers STEP_END. */
+/* The client gets this status instead of anything further; the driver's stream is cancelled. Always
+ * answers STEP_END. */
 enum rpc_step rpc_refuse(struct rpc *, enum grpc_code, const char *words);
 enum rpc_step rpc_refuse_with(struct rpc *, const struct status *);
 enum rpc_step rpc_unavailable(struct rpc *, const char *words, uint32_t retry_ms);

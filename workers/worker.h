@@ -1,8 +1,9 @@
 /*
- * A worker: the data path, one event loop, one of N equal processes. Forked by the supervisor; never returns to it.
+ * A worker: the data path, one event loop, one of N equal processes. Forked by the supervisor;
+ * never returns to it.
  *
- * Everything it needs is made before the fork: sockets, TLS contexts, configuration, channels to the keeper and the checker.
- * It opens the store itself (LMDB must be opened after the fork).
+ * Everything it needs is made before the fork: sockets, TLS contexts, configuration, channels to
+ * the keeper and the checker. It opens the store itself (LMDB must be opened after the fork).
  */
 #pragma once
 #include <openssl/ssl.h>
@@ -12,8 +13,9 @@
 
 struct worker_listener {
 	const struct conf_listener *conf;
-	SSL_CTX *tls;	/* NULL: clear text */
-	const int *fds; /* the SO_REUSEPORT sockets this worker accepts from: its own, and those it adopts */
+	SSL_CTX *tls; /* NULL: clear text */
+	/* the SO_REUSEPORT sockets this worker accepts from: its own, and those it adopts */
+	const int *fds;
 	unsigned fds_count;
 };
 
@@ -27,6 +29,6 @@ struct worker_setup {
 	int keeper_fd, checker_fd;
 };
 
-/* Runs until drained; says READY when it could serve, accepts after GO. Returns the exit status: 0 after a drain, 2 when it
- * cannot work at all and should not be started again soon. */
+/* Runs until drained; says READY when it could serve, accepts after GO. Returns the exit status: 0
+ * after a drain, 2 when it cannot work at all and should not be started again soon. */
 int worker_run(const struct worker_setup *);
