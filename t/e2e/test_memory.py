@@ -135,7 +135,8 @@ def test_driver_that_does_not_read_an_upload(lean, fake):
             if room < 16_384:
                 raw.pump(0.1, lambda: raw.conn.local_flow_control_window(stream) >= 16_384)
                 continue
-            piece = (part * 2)[:16_384]
+            at = sent % len(part)
+            piece = (part + part)[at:at + 16_384]
             raw.conn.send_data(stream, piece)
             raw.flush()
             sent += len(piece)

@@ -173,34 +173,52 @@ def test_more_and_fewer_workers(make_gateway, fake):
     assert load.failures == []
 
 
-BROKEN = """workers: many
+WRONG_VALUES = """workers: many
 stat_dir: x
 listeners:
   - address: "127.0.0.1:port"
 clusters:
   - name: eng-prod
-    team: nobody
+    team: eng
     env: prod
     drivers: []
   - {name: eng-prod, team: eng}
 health: {interval: 5}
-"""
+""", (1, 2, 4, 9, 10, 11)
+WRONG_NAMES = """listeners:
+  - address: "127.0.0.1:1"
+  - address: "127.0.0.1:1"
+auth: {required: false}
+teams: [{name: eng}]
+clusters:
+  - name: eng-prod
+    team: nobody
+    env: prod
+    drivers: [{address: "127.0.0.1:2"}, {address: "127.0.0.1:2"}]
+  - name: eng-prod
+    team: eng
+    env: prod
+    drivers: [{address: "127.0.0.1:3"}]
+""", (3, 8, 10, 11)
 
 
-def test_broken_file_changes_nothing(make_gateway, fake):
+@pytest.mark.parametrize("text,lines", [WRONG_VALUES, WRONG_NAMES], ids=["values", "names"])
+def test_broken_file_changes_nothing(make_gateway, fake, text, lines):
+    """Every error is told, with its line; the old configuration serves on."""
     gateway = make_gateway([fake])
     session = new_sessions(gateway, 1)[0]
     before = gateway.pids()
-    gateway.write(BROKEN)
+    gateway.write(text)
     done = gateway.reload(check=False)
     assert done.returncode == 1
-    for place in (":1:", ":2:", ":4:", ":7:", ":9:", ":11:"):
-        assert f"sparkgw.yaml{place}" in done.stdout + done.stderr, (place, done)
+    missing = [n for n in lines if f"sparkgw.yaml:{n}:" not in done.stdout + done.stderr]
+    assert not missing, f"lines {missing} not named in\n{done.stdout}{done.stderr}"
     with rpc.Channel(gateway.way()) as channel:
         channel.call("Config", rpc.config(session))
     assert gateway.pids() == before
+    logged = gateway.log.stat().st_size
     gateway.process.send_signal(signal.SIGHUP)
-    net.wait_for(lambda: "sparkgw.yaml:11:" in gateway.tail(100), 10, "errors in the log")
+    net.wait_for(lambda: f"sparkgw.yaml:{lines[-1]}:" in gateway.log.read_text()[logged:], 10, "errors in the log")
     assert gateway.pids() == before
     gateway.write()
     gateway.reload()

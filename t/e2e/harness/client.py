@@ -22,6 +22,13 @@ def connect():
     return SparkSession.builder.remote(os.environ["SPARK_URL"]).getOrCreate()
 spark = connect()
 '''
+# A call that is under way when the interpreter ends can hang PySpark in closing its channel.
+POSTLUDE = '''
+try:
+    spark.stop()
+except Exception:
+    pass
+'''
 
 
 class Failed(AssertionError):
@@ -34,7 +41,7 @@ class Program:
     def __init__(self, way, code, python, env):
         self.folder = tempfile.TemporaryDirectory(prefix="program-")
         path = pathlib.Path(self.folder.name) / "program.py"
-        path.write_text(PRELUDE + code)
+        path.write_text(PRELUDE + code + POSTLUDE)
         self.errors = open(path.with_name("stderr"), "w+")
         self.process = subprocess.Popen(
             [python, "-W", "ignore", path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
