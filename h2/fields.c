@@ -4,7 +4,7 @@
  */
 #include "h2/fields.h"
 
-#define FIRST	24
+#define FIRST	16
 #define NO_COPY (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
 
 static void *

@@ -3,6 +3,7 @@
  * data path itself is in client.c and rpc.c.
  */
 #include <openssl/rand.h>
+#include <malloc.h>
 #include <signal.h>
 #include "h2/mem.h"
 #include "lib/clock.h"
@@ -20,6 +21,7 @@
 #define WORKER_MAGIC	 0x574F524Bu
 #define OPEN_RETRY_MS	 50u
 #define SECOND_MS	 1000u
+#define GIVE_BACK_MS	 5000u
 #define LEAVE_MS	 20u
 #define LAST_WORDS_MS	 500u  /* for the trailers of RPCs that a drain ended */
 #define READERS_MAX	 1024u /* LMDB reader slots over all processes; fixed by the first opener */
@@ -117,6 +119,27 @@ go(void *arg)
 
 /* ---- starting ---- */
 
+/* Memory of a burst goes back to the system when it is over; while RPCs run it is about to be used
+ * again. */
+static void
+give_back(struct worker *w)
+{
+	static uint64_t total_then, then_ms;
+	uint64_t open =
+		atomic_load_explicit(&w->counters->v[COUNTER_rpcs_open], memory_order_relaxed);
+	uint64_t total =
+		atomic_load_explicit(&w->counters->v[COUNTER_rpcs_total], memory_order_relaxed);
+
+	if (open > 0 || total == total_then || loop_ms(w->loop) - then_ms < GIVE_BACK_MS)
+		return;
+	total_then = total;
+	then_ms = loop_ms(w->loop);
+	rpc_trim();
+	pool_trim();
+	mem_trim();
+	malloc_trim(0);
+}
+
 static void
 second(void *arg)
 {
@@ -124,6 +147,7 @@ second(void *arg)
 
 	worker_refresh(w);
 	driver_pool_tick(w->drivers);
+	give_back(w);
 }
 
 static void
