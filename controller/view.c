@@ -227,15 +227,6 @@ show_counters(const uint64_t values[COUNTERS_COUNT])
 	return object;
 }
 
-/* Totals go on over the death of a worker; what was open in it has gone with it. */
-static void
-add_counters(const uint64_t values[COUNTERS_COUNT], bool alive, uint64_t total[COUNTERS_COUNT])
-{
-	for (unsigned i = 0; i < COUNTERS_COUNT; i++)
-		if (alive || !counters_info[i].is_gauge)
-			total[i] += values[i];
-}
-
 static void
 show_processes(struct view *v, json_t *status)
 {
@@ -248,13 +239,13 @@ show_processes(struct view *v, json_t *status)
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
 		bool alive = is_alive(&rows[i]);
 
-		counters_sum(&slots[i], 1, own);
-		add_counters(own, alive, total);
+		counters_sum(&slots[i], alive, total);
 		if (!alive)
 			continue;
 		json_array_append_new(processes, show_process(&rows[i]));
 		if (atomic_load(&rows[i].kind) != PROC_WORKER)
 			continue;
+		counters_get(&slots[i], own);
 		json_array_append_new(workers, json_pack("{s:i, s:i, s:o}", "slot",
 							 (int)atomic_load(&rows[i].slot), "pid",
 							 (int)atomic_load(&rows[i].pid), "counters",

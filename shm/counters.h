@@ -2,10 +2,12 @@
  * Counters of each worker, a slot per process row; for `sparkgwctl status`.
  *
  * Writer of a slot: its process. Readers add up the slots. Relaxed atomics: a counter may lag,
- * never tear. A new counter is a row of COUNTERS.
+ * never tear. What a process counted stays in the slot's base when another one takes the slot, so
+ * that totals never go back. A new counter is a row of COUNTERS.
  */
 #pragma once
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "shm/limits.h"
 
@@ -34,6 +36,7 @@ enum counter {
 
 struct counters_slot {
 	_Atomic uint64_t v[COUNTERS_COUNT];
+	_Atomic uint64_t base[COUNTERS_COUNT]; /* of earlier processes; of gauges 0 */
 	/* RPCs under way per driver slot */
 	_Atomic uint32_t running[SEGMENT_DRIVERS];
 } __attribute__((aligned(64)));
@@ -52,5 +55,8 @@ counters_add(struct counters_slot *s, enum counter c, int64_t delta)
 		memory_order_relaxed);
 }
 
-void counters_clear(struct counters_slot *); /* its process, at start */
-void counters_sum(const struct counters_slot *slots, unsigned count, uint64_t ret[COUNTERS_COUNT]);
+/* Its process, at start and end: counts go into the base, gauges and what runs become 0. */
+void counters_clear(struct counters_slot *);
+void counters_get(const struct counters_slot *, uint64_t ret[COUNTERS_COUNT]); /* base not in it */
+/* Counts with the base. Gauges only when the process lives: what was open in it went with it. */
+void counters_sum(const struct counters_slot *, bool alive, uint64_t sum[COUNTERS_COUNT]);

@@ -6,6 +6,8 @@
 #include "lib/panic.h"
 #include "shm/procs.h"
 
+#define SILENT_MS 15000u /* the supervisor has killed long before */
+
 const char *
 procs_kind_name(unsigned kind)
 {
@@ -21,6 +23,13 @@ procs_state_name(unsigned state)
 	static const char *const names[] = {"starting", "ready", "draining"};
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
+}
+
+bool
+procs_is_beating(const struct procs_row *row, uint64_t now_ms)
+{
+	return atomic_load_explicit(&row->pid, memory_order_relaxed) != 0 &&
+	       atomic_load_explicit(&row->beat_ms, memory_order_relaxed) + SILENT_MS >= now_ms;
 }
 
 /* The pid goes first and comes last: nobody takes a mixture of two processes for one. */

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum proc_kind {
@@ -32,6 +33,10 @@ struct procs_row {
 
 const char *procs_kind_name(unsigned kind);   /* "worker" */
 const char *procs_state_name(unsigned state); /* "ready" */
+
+/* Not of a process that was killed, or hangs and will be: for sums over living processes that must
+ * cost no system call. A row may outlive its process for as long as nobody is given its index. */
+bool procs_is_beating(const struct procs_row *, uint64_t now_ms);
 
 /* Also beats. */
 void procs_enter(struct procs_row *, enum proc_kind, unsigned slot, unsigned generation,

@@ -22,7 +22,7 @@
 #include "shm/segment.h"
 
 #define FILE_MAGIC     0x77676b7261707331ull /* "1sparkgw" */
-#define FILE_VERSION   1u
+#define FILE_VERSION   2u
 #define SEGMENT_MAGIC  0x5365676du
 #define PART_ALIGN     4096u
 #define ALIGNED(bytes) (((bytes) + PART_ALIGN - 1) / PART_ALIGN * PART_ALIGN)
@@ -45,7 +45,7 @@ struct header {
 /* Whoever changes a row changes FILE_VERSION and these numbers. */
 _Static_assert(sizeof(struct procs_row) == 40, "layout of the process rows");
 _Static_assert(sizeof(struct health_row) == 80, "layout of the health rows");
-_Static_assert(sizeof(struct counters_slot) == 4224, "layout of the counter slots");
+_Static_assert(sizeof(struct counters_slot) == 4288, "layout of the counter slots");
 _Static_assert(offsetof(struct header, registry_generation) == 64, "layout of the header");
 _Static_assert(offsetof(struct header, keeper_ok) == 128, "layout of the header");
 _Static_assert(sizeof(struct header) == 192, "layout of the header");

@@ -32,9 +32,10 @@ warn_seldom(struct worker *w, const char *words)
 	static uint64_t last;
 	uint64_t now = loop_ms(w->loop);
 
-	if (last == 0 || now - last >= WORDS_GAP)
-		log_warn(NULL, "not accepting: %s", words);
+	if (last != 0 && now - last < WORDS_GAP)
+		return;
 	last = now;
+	log_warn(NULL, "not accepting: %s", words);
 }
 
 static void
@@ -45,16 +46,16 @@ go_on(void *arg)
 	loop_io_events(&a->watch, LOOP_READ);
 }
 
-/* Connections open in all workers: each counts its own, all read. */
+/* Connections open in all living workers: each counts its own, all read. */
 static bool
 full(const struct worker *w)
 {
 	const struct counters_slot *slots = segment_counters(w->setup->segment);
 	const struct procs_row *rows = segment_procs(w->setup->segment);
-	uint64_t open = 0;
+	uint64_t open = 0, now_ms = loop_ms(w->loop);
 
 	for (unsigned i = 0; i < SEGMENT_COUNTERS; i++)
-		if (atomic_load_explicit(&rows[i].pid, memory_order_relaxed) != 0)
+		if (procs_is_beating(&rows[i], now_ms))
 			open += atomic_load_explicit(&slots[i].v[COUNTER_connections_open],
 						     memory_order_relaxed);
 	return open >= w->conf->limit_connections;

@@ -187,24 +187,54 @@ Test(segment, only_its_process_changes_a_row, .signal = SIGABRT)
 	procs_set_state(&segment_procs(s)[0], PROC_READY);
 }
 
-Test(segment, counters_add_up_over_slots)
+Test(segment, a_process_that_does_not_beat_is_told_from_one_that_does)
+{
+	struct segment *s = make();
+	struct procs_row *row = &segment_procs(s)[3];
+	uint64_t now_ms = clock_ms();
+
+	cr_expect_not(procs_is_beating(row, now_ms));
+	procs_enter(row, PROC_WORKER, 0, 1, 0);
+	cr_expect(procs_is_beating(row, now_ms));
+	procs_beat(row, now_ms);
+	cr_expect(procs_is_beating(row, now_ms + 14000));
+	cr_expect_not(procs_is_beating(row, now_ms + 16000));
+	procs_beat(row, now_ms + 16000);
+	cr_expect(procs_is_beating(row, now_ms + 16000));
+	procs_leave(row);
+	cr_expect_not(procs_is_beating(row, now_ms + 16000));
+	segment_detach(&s);
+}
+
+Test(segment, counters_add_up_over_slots_and_processes)
 {
 	struct segment *s = make();
 	struct counters_slot *slots = segment_counters(s);
-	uint64_t sums[COUNTERS_COUNT];
+	uint64_t sums[COUNTERS_COUNT] = {0}, own[COUNTERS_COUNT];
 
 	counters_add(&slots[0], COUNTER_rpcs_total, 5);
 	counters_add(&slots[511], COUNTER_rpcs_total, 7);
 	counters_add(&slots[1], COUNTER_rpcs_open, 2);
 	counters_add(&slots[1], COUNTER_rpcs_open, -1);
 	atomic_store(&slots[511].running[9], 4);
-	counters_sum(slots, SEGMENT_COUNTERS, sums);
+	for (unsigned i = 0; i < SEGMENT_COUNTERS; i++)
+		counters_sum(&slots[i], i != 1, sums);
 	cr_expect_eq(sums[COUNTER_rpcs_total], 12u);
-	cr_expect_eq(sums[COUNTER_rpcs_open], 1u);
+	cr_expect_eq(sums[COUNTER_rpcs_open], 0u, "of a dead process");
 	cr_expect_eq(sums[COUNTER_abuse_closed], 0u);
-	counters_clear(&slots[511]);
-	counters_sum(slots, SEGMENT_COUNTERS, sums);
-	cr_expect_eq(sums[COUNTER_rpcs_total], 5u);
+	counters_sum(&slots[1], true, sums);
+	cr_expect_eq(sums[COUNTER_rpcs_open], 1u);
+	for (int i = 0; i < 2; i++) { /* the next process, and the one after it */
+		counters_add(&slots[511], COUNTER_rpcs_open, 1);
+		counters_clear(&slots[511]);
+	}
+	counters_add(&slots[511], COUNTER_rpcs_total, 2);
+	counters_get(&slots[511], own);
+	cr_expect_eq(own[COUNTER_rpcs_total], 2u);
+	memset(sums, 0, sizeof(sums));
+	counters_sum(&slots[511], true, sums);
+	cr_expect_eq(sums[COUNTER_rpcs_total], 9u);
+	cr_expect_eq(sums[COUNTER_rpcs_open], 0u);
 	cr_expect_eq(atomic_load(&slots[511].running[9]), 0u);
 	cr_expect_str_eq(counters_info[COUNTER_rpcs_open].name, "rpcs_open");
 	cr_expect(counters_info[COUNTER_rpcs_open].is_gauge);
