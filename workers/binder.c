@@ -11,6 +11,7 @@
 #include "workers/binder.h"
 #include "workers/client.h"
 #include "workers/context.h"
+#include "workers/errand.h"
 
 #define TOUCH_EVERY_MS 60000u
 #define TOUCHED_SIZE   4096 /* direct-mapped; a collision costs one more message */
@@ -83,6 +84,8 @@ got(void *arg, const struct msg_head *head)
 
 		memcpy(key.id, m->key.id, sizeof key.id);
 		client_session_closed(b->worker, &key);
+		if (b->worker->setup->seat.slot == 0) /* one of the workers is enough */
+			errand_release(b->worker, &key, m->driver_id);
 	}
 }
 

@@ -191,6 +191,21 @@ driver_connection(struct driver *d, struct h2 **ret)
 }
 
 void
+driver_request_fields(const struct driver *d, struct h2_fields *f, struct arena *a, struct str path,
+		      struct str content_type)
+{
+	h2_fields_add(f, a, STR(":method"), STR("POST"));
+	h2_fields_add(f, a, STR(":scheme"), d->tls != NULL ? STR("https") : STR("http"));
+	h2_fields_add(f, a, STR(":path"), path);
+	h2_fields_add(f, a, STR(":authority"), str_from(d->authority));
+	h2_fields_add(f, a, STR("te"), STR("trailers"));
+	h2_fields_add(f, a, STR("content-type"), content_type);
+	if (d->conf != NULL && d->conf->token.n > 0)
+		h2_fields_add(f, a, STR("authorization"),
+			      str_from(arena_printf(a, "Bearer %.*s", STR_ARG(d->conf->token))));
+}
+
+void
 driver_tick(struct driver *d, uint64_t lost_wall_ms)
 {
 	uint64_t now = loop_ms(d->worker->loop);

@@ -322,20 +322,12 @@ build_fields(struct rpc *r, const struct driver *d)
 	char left[16];
 
 	*to = (struct h2_fields){0};
-	h2_fields_add(to, a, STR(":method"), STR("POST"));
-	h2_fields_add(to, a, STR(":scheme"), d->tls != NULL ? STR("https") : STR("http"));
-	h2_fields_add(to, a, STR(":path"), h2_fields_get(from, STR(":path")));
-	h2_fields_add(to, a, STR(":authority"), str_from(d->authority));
-	h2_fields_add(to, a, STR("te"), STR("trailers"));
-	h2_fields_add(to, a, STR("content-type"), r->content_type);
+	driver_request_fields(d, to, a, h2_fields_get(from, STR(":path")), r->content_type);
 	if (r->deadline_ns != 0) {
 		uint64_t now = clock_ns();
 		timeout_put(r->deadline_ns > now ? r->deadline_ns - now : 1, left, sizeof left);
 		h2_fields_add(to, a, STR("grpc-timeout"), arena_str(a, str_from(left)));
 	}
-	if (d->conf != NULL && d->conf->token.n > 0)
-		h2_fields_add(to, a, STR("authorization"),
-			      str_from(arena_printf(a, "Bearer %.*s", STR_ARG(d->conf->token))));
 	for (unsigned i = 0; i < from->count; i++)
 		if (fields_forward_request(fields_name(h2_field_name(from, i))))
 			h2_fields_add(to, a, h2_field_name(from, i), h2_field_value(from, i));

@@ -174,6 +174,7 @@ def test_session_closed_by_an_administrator(make_gateway, fake):
         gateway.ctl("session", "close", session)
         error = channel.refusal("Config", rpc.config(session))
     assert "[INVALID_HANDLE.SESSION_CLOSED]" in error.details() and error.code().name == "INTERNAL"
+    net.wait_for(lambda: "ReleaseSession" in fake.methods(), 5, "the driver is told")
 
 
 def test_draining_driver_gets_no_new_sessions(make_gateway, fakes):
