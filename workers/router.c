@@ -9,6 +9,7 @@
 #include "workers/router.h"
 
 #define CONFIG_PREFIX "spark.connect.grpc.header."
+#define WORDS_MAX     20 /* names in a refusal: words for a person, not a dump */
 
 /* apache/spark base.proto: ConfigRequest.operation, ConfigRequest.Operation.set, Set.pairs,
  * KeyValue */
@@ -144,7 +145,7 @@ own_teams(struct pick *p, struct str *ret_only)
 		if (!is_member(conf_team(p->view->conf, name), p->wish->who))
 			continue;
 		*ret_only = ++count == 1 ? name : STR_NONE;
-		if (count <= 20) /* words for a person, not a dump */
+		if (count <= WORDS_MAX)
 			words = arena_printf(p->arena, "%s%s%.*s", words, count > 1 ? ", " : "",
 					     STR_ARG(name));
 	}
@@ -162,6 +163,40 @@ no_team_words(struct pick *p, const char *teams)
 			    STR_ARG(header->names[0]), teams);
 }
 
+/* The environments in which clusters serve the team: "prod, dev" in the arena. */
+static const char *
+envs_of(struct pick *p, struct str team)
+{
+	const struct registry *r = p->view->registry;
+	const char *words = "";
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < r->clusters_count; i++) {
+		bool wanted = serves_team(&r->clusters[i], team);
+
+		for (unsigned k = 0; wanted && k < i; k++)
+			wanted = !serves_team(&r->clusters[k], team) ||
+				 !str_eq(r->clusters[k].env, r->clusters[i].env);
+		if (wanted && ++count <= WORDS_MAX)
+			words = arena_printf(p->arena, "%s%s%.*s", words, count > 1 ? ", " : "",
+					     STR_ARG(r->clusters[i].env));
+	}
+	return count > 0 && words != NULL ? words : "none";
+}
+
+static int
+no_env(struct pick *p, struct str team)
+{
+	const struct conf_names *header = &p->view->conf->header_env;
+
+	if (header->count == 0)
+		return refuse(p, GRPC_INVALID_ARGUMENT,
+			      "no env given: ask for a host that a cluster lists");
+	return refuse(p, GRPC_INVALID_ARGUMENT,
+		      arena_printf(p->arena, "no env given: set the header %.*s to one of: %s",
+				   STR_ARG(header->names[0]), envs_of(p, team)));
+}
+
 static int
 choose_team(struct pick *p, struct router_choice *c)
 {
@@ -169,12 +204,6 @@ choose_team(struct pick *p, struct router_choice *c)
 	struct str only;
 	const char *teams;
 
-	if (w->team.n > 0 && w->config_team.n > 0 && !str_eq(w->team, w->config_team))
-		return refuse(p, GRPC_INVALID_ARGUMENT,
-			      "the team header and the team of the Config call differ");
-	if (w->env.n > 0 && w->config_env.n > 0 && !str_eq(w->env, w->config_env))
-		return refuse(p, GRPC_INVALID_ARGUMENT,
-			      "the env header and the env of the Config call differ");
 	c->team = w->team.n > 0 ? w->team : w->config_team;
 	c->env = w->env.n > 0 ? w->env : w->config_env;
 	if (c->env.n == 0)
@@ -203,6 +232,8 @@ check_team(struct pick *p, const struct router_choice *c)
 		return refuse(
 			p, GRPC_PERMISSION_DENIED,
 			arena_printf(p->arena, "not a member of team \"%.*s\"", STR_ARG(c->team)));
+	if (c->env.n == 0)
+		return no_env(p, c->team);
 	if (team != NULL && team->envs_count > 0 && !listed(c->env, team->envs, team->envs_count))
 		return refuse(p, GRPC_PERMISSION_DENIED,
 			      arena_printf(p->arena, "team \"%.*s\" may not use env \"%.*s\"",
@@ -282,9 +313,11 @@ choose_cluster(struct pick *p, struct router_choice *c)
 			      arena_printf(p->arena,
 					   "no healthy driver for team \"%.*s\", env \"%.*s\"",
 					   STR_ARG(c->team), STR_ARG(c->env)));
-	return refuse(p, GRPC_INVALID_ARGUMENT,
-		      arena_printf(p->arena, "team \"%.*s\" has no cluster for env \"%.*s\"",
-				   STR_ARG(c->team), STR_ARG(c->env)));
+	return refuse(
+		p, GRPC_INVALID_ARGUMENT,
+		arena_printf(p->arena,
+			     "team \"%.*s\" has no cluster for env \"%.*s\"; ask for one of: %s",
+			     STR_ARG(c->team), STR_ARG(c->env), envs_of(p, c->team)));
 }
 
 static int
@@ -325,6 +358,20 @@ take_host_cluster(struct pick *p, struct registry_cluster *cl, struct router_cho
 	return 0;
 }
 
+static int
+check_agreement(struct pick *p)
+{
+	const struct router_wish *w = p->wish;
+
+	if (w->team.n > 0 && w->config_team.n > 0 && !str_eq(w->team, w->config_team))
+		return refuse(p, GRPC_INVALID_ARGUMENT,
+			      "the team header and the team of the Config call differ");
+	if (w->env.n > 0 && w->config_env.n > 0 && !str_eq(w->env, w->config_env))
+		return refuse(p, GRPC_INVALID_ARGUMENT,
+			      "the env header and the env of the Config call differ");
+	return 0;
+}
+
 int
 router_pick(const struct router_view *view, const struct router_wish *wish, uint64_t key,
 	    struct arena *arena, struct router_choice *ret, struct router_refusal *ret_refusal)
@@ -332,8 +379,10 @@ router_pick(const struct router_view *view, const struct router_wish *wish, uint
 	struct pick p = {view, wish, arena, ret_refusal, key};
 	struct router_choice c = {0};
 	struct registry_cluster *by_host = cluster_by_host(view->registry, wish->host);
-	int rc;
+	int rc = check_agreement(&p);
 
+	if (rc != 0)
+		return rc;
 	if (by_host != NULL) {
 		rc = take_host_cluster(&p, by_host, &c);
 	} else {
@@ -350,43 +399,59 @@ router_pick(const struct router_view *view, const struct router_wish *wish, uint
 
 /* ---- the first Config call ---- */
 
-static void
-take_pair(const struct conf *conf, struct str key, struct str value, struct router_wish *w)
-{
-	struct str prefix = STR(CONFIG_PREFIX);
-
-	if (!str_starts(key, prefix))
-		return;
-	struct str name = {key.p + prefix.n, key.n - prefix.n};
-	for (unsigned i = 0; i < conf->header_team.count; i++)
-		if (str_eq_nocase(conf->header_team.names[i], name))
-			w->config_team = value;
-	for (unsigned i = 0; i < conf->header_env.count; i++)
-		if (str_eq_nocase(conf->header_env.names[i], name))
-			w->config_env = value;
-}
-
 /* The first LEN field `number` of a message; STR_NONE when there is none. */
 static struct str
 inner(struct str message, uint32_t number)
 {
-	struct wire_cursor c = {(const uint8_t *)message.p, (const uint8_t *)message.p + message.n};
+	struct wire_cursor c = {(const uint8_t *)message.p, NULL};
 	struct wire_field f;
 
+	if (message.n == 0)
+		return STR_NONE;
+	c.end = c.p + message.n;
 	while (wire_next(&c, &f) == 1)
 		if (f.number == number && f.type == WIRE_LEN)
 			return f.bytes;
 	return STR_NONE;
 }
 
+/* The value that a Set gives to the header; of several the last one, as Spark takes it. */
+static struct str
+pair_value(struct str set, struct str header)
+{
+	struct wire_cursor c = {(const uint8_t *)set.p, (const uint8_t *)set.p + set.n};
+	struct str prefix = STR(CONFIG_PREFIX), value = STR_NONE;
+	struct wire_field f;
+
+	while (wire_next(&c, &f) == 1) {
+		if (f.number != SET_PAIRS || f.type != WIRE_LEN)
+			continue;
+		struct str key = inner(f.bytes, PAIR_KEY);
+		if (str_starts(key, prefix) &&
+		    str_eq_nocase((struct str){key.p + prefix.n, key.n - prefix.n}, header))
+			value = inner(f.bytes, PAIR_VALUE);
+	}
+	return value;
+}
+
+/* Names stand in the order of preference. */
+static struct str
+first_given(const struct conf_names *names, struct str set)
+{
+	struct str value = STR_NONE;
+
+	for (unsigned i = 0; i < names->count && value.n == 0; i++)
+		value = pair_value(set, names->names[i]);
+	return value;
+}
+
 void
 router_config_pairs(const struct conf *conf, struct str message, struct router_wish *w)
 {
 	struct str set = inner(inner(message, CONFIG_OPERATION), OPERATION_SET);
-	struct wire_cursor c = {(const uint8_t *)set.p, (const uint8_t *)set.p + set.n};
-	struct wire_field f;
 
-	while (set.n > 0 && wire_next(&c, &f) == 1)
-		if (f.number == SET_PAIRS && f.type == WIRE_LEN)
-			take_pair(conf, inner(f.bytes, PAIR_KEY), inner(f.bytes, PAIR_VALUE), w);
+	if (set.n == 0)
+		return;
+	w->config_team = first_given(&conf->header_team, set);
+	w->config_env = first_given(&conf->header_env, set);
 }
