@@ -206,9 +206,10 @@ clone_bound(struct binder_ask *a, int err, const struct binder_found *found)
 {
 	struct rpc *r = (struct rpc *)(void *)((char *)a - offsetof(struct rpc, ask));
 
-	(void)found;
 	if (err != 0)
 		(void)rpc_unavailable(r, "the cloned session could not be bound", 1000);
+	else if (found->state != SESSION_BOUND || found->driver_id != r->driver_id)
+		broken(r, GRPC_ALREADY_EXISTS, "the new session's id is in use elsewhere");
 	else
 		forward_trailers(r, GRPC_OK);
 }

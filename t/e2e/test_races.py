@@ -206,3 +206,18 @@ def test_answer_of_a_clone_waits_and_its_client_goes(gateway, fake):
         is_idle(gateway)
     with Raw(gateway.clear_port) as raw:
         assert raw.answer(raw.request(grpc_headers("CloneSession"), request)).status == 0
+
+
+def test_clone_under_an_id_that_lives_elsewhere(make_gateway, fakes):
+    """The client names the new id itself, and may name one that another driver has."""
+    gateway = make_gateway(fakes, workers=1)
+    homes = {}
+    with rpc.Channel(gateway.way(clear=True)) as channel:
+        while len(homes) < 2:
+            channel.call("Config", rpc.config(session := rpc.new_id()))
+            homes[gateway.sessions()[session]["driver"]] = session
+        old, other = homes.values()
+        for fake in fakes:
+            fake.behave = lambda s: s.wait().answer(pb.CloneSessionResponse(session_id=old, new_session_id=other))
+        error = channel.refusal("CloneSession", pb.CloneSessionRequest(session_id=old))
+    assert error.code() == grpc.StatusCode.ALREADY_EXISTS

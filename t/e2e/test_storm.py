@@ -222,7 +222,8 @@ class Operator:
         self.gateway.ctl("session", "close", self.rng.choice(self.sessions), check=False)
 
     def drain(self):
-        self.gateway.ctl("driver", self.rng.choice(("drain", "undrain", "undrain")), self.rng.choice(self.fakes).address, check=False)
+        verb, fake = self.rng.choice(("drain", "undrain", "undrain")), self.rng.choice(self.fakes)
+        self.gateway.ctl("driver", verb, fake.address, check=False)
 
     def reload(self):
         if self.done["reload"] <= 4:
