@@ -59,22 +59,6 @@ find(const struct loading *l, const void *base, const struct schema_row *row, in
 	return NULL;
 }
 
-/* What of the path stands below the block; NULL when it is not below. */
-static const char *
-below(const struct schema_row *block, const char *path)
-{
-	size_t n = block != NULL ? strlen(block->path) : 0;
-
-	if (block == NULL)
-		return path;
-	if (strncmp(path, block->path, n) != 0)
-		return NULL;
-	path += n;
-	if (strncmp(path, "[]", 2) == 0)
-		path += 2;
-	return *path == '.' ? path + 1 : NULL;
-}
-
 /* The place of the innermost block that would have held the absent key, and the key's words below
  * it. */
 static const struct loading_place *
@@ -83,7 +67,7 @@ find_block(const struct loading *l, const void *base, const char *path, const ch
 	const struct loading_place *best = NULL;
 
 	for (const struct loading_place *p = l->places; p != NULL; p = p->next) {
-		const char *rest = p->base == base ? below(p->row, path) : NULL;
+		const char *rest = p->base == base ? schema_below(p->row, path) : NULL;
 
 		if (rest != NULL && (best == NULL || strlen(rest) < strlen(*ret_rest))) {
 			best = p;

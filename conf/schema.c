@@ -202,9 +202,8 @@ schema_find(const char *path)
 	return NULL;
 }
 
-/* "tls.key" for the path "listeners[].tls.key" below "listeners"; NULL when it is not below. */
-static const char *
-below(const struct schema_row *block, const char *path)
+const char *
+schema_below(const struct schema_row *block, const char *path)
 {
 	size_t n = block != NULL ? strlen(block->path) : 0;
 
@@ -227,7 +226,7 @@ schema_next(const struct schema_row *block, const struct schema_row *row)
 	const struct schema_row *start = block != NULL ? block + 1 : schema_rows;
 
 	for (row = row != NULL ? row + 1 : start; row < schema_rows + schema_count; row++) {
-		const char *rest = below(block, row->path);
+		const char *rest = schema_below(block, row->path);
 
 		if (rest == NULL)
 			return NULL; /* the rows of a block stand together */

@@ -53,6 +53,9 @@ extern const struct schema_row schema_rows[];
 extern const size_t schema_count;
 
 const struct schema_row *schema_find(const char *path); /* NULL */
+/* "tls.key" for the path "listeners[].tls.key" below "listeners" (NULL: the top); NULL when it is
+ * not below. */
+const char *schema_below(const struct schema_row *block, const char *path);
 /* The next row below `block` (NULL: the top) after `row` (NULL: the first one); NULL at the end. */
 const struct schema_row *schema_next(const struct schema_row *block, const struct schema_row *row);
 const char *schema_leaf(const struct schema_row *); /* the last word of the path */

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "conf/secret.h"
@@ -283,4 +285,15 @@ secret_wipe(struct conf *c)
 	for (unsigned i = 0; i < c->providers_count; i++)
 		for (unsigned k = 0; k < c->providers[i].tokens_count; k++)
 			wipe(&c->providers[i].tokens[k].token);
+}
+
+void
+secret_hide_memory(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	const struct rlimit none = {0, 0};
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
 }

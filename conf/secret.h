@@ -20,3 +20,6 @@ extern const struct secret_reader secret_files;
 
 void secret_load(struct loading *); /* all of them, into the configuration */
 void secret_wipe(struct conf *);    /* cleanses them */
+/* Keys and tokens are in this process: no core, no ptrace by others of the same user. Survives
+ * fork, not exec. Does nothing under AddressSanitizer, whose leak check needs ptrace. */
+void secret_hide_memory(void);

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "conf/conf.h"
+#include "conf/secret.h"
 #include "controller/routes.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -83,7 +84,7 @@ read_options(int argc, char **argv, struct options *ret)
 	for (size_t i = 0; i < NUMBERS; i++)
 		known[i + 1] = (struct option){numbers[i].name, required_argument, NULL, (int)i};
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (c < 0 || c > (int)NUMBERS)
+		if (c > (int)NUMBERS)
 			refuse_usage();
 		if (c == (int)NUMBERS)
 			ret->config_path = optarg;
@@ -288,6 +289,7 @@ main(int argc, char **argv)
 	struct options o = {0};
 
 	panic_init("controller");
+	secret_hide_memory();
 	opterr = 0;
 	read_options(argc, argv, &o);
 	start(&c, &o);

@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yaml.h>
+#include "conf/secret.h"
 #include "daemon/notify.h"
 #include "daemon/supervisor.h"
 #include "daemon/world.h"
@@ -170,19 +170,6 @@ raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &lim);
 }
 
-/* Private keys and tokens are in memory: no core, no ptrace by others of the same user. Leak
- * checking needs the latter. */
-static void
-hide_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-	const struct rlimit none = {0, 0};
-
-	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
-}
-
 static void
 make_dir(struct str dir, const char *key, mode_t mode)
 {
@@ -282,11 +269,8 @@ run(const char *file)
 	if (log_open(conf->log_file.p, conf->log_level, conf->log_format) != E_OK)
 		fatal("cannot open the log %s: %s", conf->log_file.p, strerror(errno));
 	log_ident("process=supervisor");
-	if (conf->limit_connections < w->connections_wanted)
-		log_warn(NULL,
-			 "limits.connections lowered from %u to %u: too few files may be open",
-			 w->connections_wanted, conf->limit_connections);
-	hide_memory();
+	world_warn(w);
+	secret_hide_memory();
 	log_info(NULL, "sparkgwd %s starts with %s", SPARKGW_VERSION, conf->path.p);
 	status = supervisor_run(w, controller);
 	unlock_run_dir(lock_fd);

@@ -274,10 +274,7 @@ commit(struct reload *r)
 	if (log_open(conf->log_file.p, conf->log_level, conf->log_format) != E_OK)
 		log_warn(NULL, "cannot open the log %s: %s; going on with the old one",
 			 conf->log_file.p, strerror(errno));
-	if (conf->limit_connections < r->current->connections_wanted)
-		log_warn(NULL,
-			 "limits.connections lowered from %u to %u: too few files may be open",
-			 r->current->connections_wanted, conf->limit_connections);
+	world_warn(r->current);
 	snprintf(words, sizeof(words), "generation %u, %u workers", r->current->generation,
 		 conf->workers);
 	log_info(NULL, "reloaded in %llu ms: %s", (unsigned long long)(clock_ms() - r->began_ms),

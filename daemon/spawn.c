@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -75,21 +74,6 @@ close_others(struct keep *k)
 	}
 	close_between(next, ~0u);
 	free(k->fds);
-}
-
-/* The supervisor's handlers would write into its own loop; it speaks over the leash, not by
- * signals. */
-static void
-reset_signals(void)
-{
-	static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
-	sigset_t none;
-
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* The supervisor goes over to a new world's log only when that world is live. */
@@ -272,7 +256,7 @@ spawn_live(const struct spawn *s)
 	struct keep k = {0};
 	int status = CANNOT_WORK;
 
-	reset_signals();
+	child_reset_signals(); /* the supervisor's handlers would write into its own loop */
 	open_log(s->world);
 	keep_fd(&k, log_fd());
 	keep_fd(&k, s->seat.leash_fd);

@@ -6,7 +6,9 @@
  */
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include "daemon/world.h"
+#include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/tls.h"
 
@@ -50,6 +52,15 @@ context_of(const struct world *w, const struct sock_addr *address)
 }
 
 static void
+refuse_tls(struct world *w, const char *list, unsigned i, unsigned line, const char *words)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s[%u].tls", list, i);
+	conf_error_add(w->conf, &w->errors, line, key, "%s", words);
+}
+
+static void
 build_listener(struct world *w, const struct world *previous, unsigned i)
 {
 	const struct conf_listener *l = &w->conf->listeners[i];
@@ -58,16 +69,11 @@ build_listener(struct world *w, const struct world *previous, unsigned i)
 		.key = l->tls.key,
 		.client_ca = l->tls.client_ca,
 	};
-	char key[64], words[512] = "";
-	int err;
+	SSL_CTX *before = context_of(previous, &l->address);
+	char words[512];
 
-	err = tls_server_ctx(&files, context_of(previous, &l->address), &w->listener_tls[i], words,
-			     sizeof(words));
-	if (err == E_OK)
-		return;
-	snprintf(key, sizeof(key), "listeners[%u].tls", i);
-	conf_error_add(w->conf, &w->errors, l->tls.line, key, "%s",
-		       words[0] != '\0' ? words : err_text(err));
+	if (tls_server_ctx(&files, before, &w->listener_tls[i], words, sizeof(words)) != E_OK)
+		refuse_tls(w, "listeners", i, l->tls.line, words);
 }
 
 static void
@@ -79,15 +85,10 @@ build_cluster(struct world *w, unsigned i)
 		.certificate = c->tls.certificate,
 		.key = c->tls.key,
 	};
-	char key[64], words[512] = "";
-	int err;
+	char words[512];
 
-	err = tls_client_ctx(&files, &w->driver_tls[i], words, sizeof(words));
-	if (err == E_OK)
-		return;
-	snprintf(key, sizeof(key), "clusters[%u].tls", i);
-	conf_error_add(w->conf, &w->errors, c->tls.line, key, "%s",
-		       words[0] != '\0' ? words : err_text(err));
+	if (tls_client_ctx(&files, &w->driver_tls[i], words, sizeof(words)) != E_OK)
+		refuse_tls(w, "clusters", i, c->tls.line, words);
 }
 
 static int
@@ -145,6 +146,36 @@ world_load(const char *path, const struct world *previous, unsigned generation, 
 	if (err == E_OK && w->errors != NULL)
 		err = E_SYNTAX;
 	return err;
+}
+
+/* Words, no refusal: who makes keys and mounts folders is often not who runs the gateway. */
+static void
+warn_of_mode(struct str path, mode_t unwanted, const char *advice)
+{
+	struct stat st;
+
+	if (path.p != NULL && stat(path.p, &st) == 0 && (st.st_mode & unwanted) != 0)
+		log_warn(NULL, "%s has mode %04o: %s", path.p, (unsigned)st.st_mode & 07777,
+			 advice);
+}
+
+void
+world_warn(const struct world *w)
+{
+	static const char key[] = "a private key that others may read; do chmod o= on it";
+	static const char folder[] = "others may replace what is in it; do chmod o-w on it";
+	const struct conf *conf = w->conf;
+
+	if (conf->limit_connections < w->connections_wanted)
+		log_warn(NULL,
+			 "limits.connections lowered from %u to %u: too few files may be open",
+			 w->connections_wanted, conf->limit_connections);
+	warn_of_mode(conf->state_dir, S_IWOTH, folder);
+	warn_of_mode(conf->run_dir, S_IWOTH, folder);
+	for (unsigned i = 0; i < conf->listeners_count; i++)
+		warn_of_mode(conf->listeners[i].tls.key, S_IRWXO, key);
+	for (unsigned i = 0; i < conf->clusters_count; i++)
+		warn_of_mode(conf->clusters[i].tls.key, S_IRWXO, key);
 }
 
 struct world *

@@ -33,5 +33,6 @@ struct world {
  */
 int world_load(const char *path, const struct world *previous, unsigned generation,
 	       struct world **ret) MUST_CHECK;
+void world_warn(const struct world *); /* logs what works but should not stay so */
 struct world *world_ref(struct world *);
 void world_unref(struct world **);

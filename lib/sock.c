@@ -335,7 +335,7 @@ is_stillborn(int error)
 int
 sock_accept(int listen_fd, int *ret_fd, struct sock_addr *ret_peer)
 {
-	struct sockaddr_storage sys;
+	struct sockaddr_storage sys = {.ss_family = AF_UNSPEC};
 	struct sock_addr peer = {0};
 	socklen_t len;
 	int fd;

@@ -221,7 +221,7 @@ static void
 note_duplicates(struct reading *r, const struct frame *f)
 {
 	struct yaml_node **sorted = arena_array(r->arena, f->children, sizeof(struct yaml_node *));
-	const struct yaml_node *first, *node = f->node->items;
+	const struct yaml_node *first, *node;
 
 	if (sorted == NULL) {
 		r->err = E_NOMEM;

@@ -37,8 +37,8 @@ name_self(const struct child_seat *seat)
 	log_ident(text);
 }
 
-static void
-set_signals(void)
+void
+child_reset_signals(void)
 {
 	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
 	sigset_t none;
@@ -108,7 +108,7 @@ child_enter(struct child *c, const struct child_seat *seat, struct segment *segm
 	ASSERT(seat->row < SEGMENT_PROCS && seat->leash_fd >= 0);
 	name_self(seat);
 	die_with_parent(seat->parent);
-	set_signals();
+	child_reset_signals();
 	c->seat = *seat;
 	c->segment = segment;
 	c->row = &segment_procs(segment)[seat->row];

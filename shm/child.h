@@ -56,6 +56,9 @@ struct child {
 	void *arg;
 };
 
+/* The defaults, but what is meant for the supervisor is ignored: it speaks over the leash. Before
+ * exec, which keeps what is ignored; child_enter() does it too. */
+void child_reset_signals(void);
 /* Names the process, sets PR_SET_PDEATHSIG, makes the loop, beats each second. SIGTERM and SIGINT
  * are ignored in children but the default action of SIGKILL; the leash speaks for the supervisor.
  * Exits if the parent is gone already. The callbacks are left as they are: set them before or

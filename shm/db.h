@@ -13,7 +13,7 @@
 #include "lib/err.h"
 #include "lib/str.h"
 
-#define DB_SCHEMA  1   /* in table `meta`; another number is E_VERSION and nothing is touched */
+#define DB_SCHEMA  1u  /* in table `meta`; another number is E_VERSION and nothing is touched */
 #define DB_READERS 544 /* a reader per process row, and some for tools */
 
 /* Of a new map, and the least it ever is; 1 GiB. Tests make it small before they open. */

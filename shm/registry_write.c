@@ -283,23 +283,41 @@ reconcile(struct change *c, const struct registry_cluster *wanted, unsigned coun
 	return 0;
 }
 
+static struct change *
+begin(struct db *db)
+{
+	struct change *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->db = db;
+	c->arena = arena_new(ARENA_FIRST, ARENA_CEILING);
+	if (c->arena != NULL)
+		return c;
+	free(c);
+	return NULL;
+}
+
+static void
+end(struct change *c)
+{
+	arena_free(&c->arena);
+	free(c);
+}
+
 int
 registry_reconcile(struct db *db, const struct registry_cluster *wanted, unsigned count,
 		   bool *ret_changed)
 {
-	struct change *c = calloc(1, sizeof(*c));
-	int err = E_NOMEM;
+	struct change *c = begin(db);
+	int err;
 
 	if (c == NULL)
 		return E_NOMEM;
-	c->db = db;
-	c->arena = arena_new(ARENA_FIRST, ARENA_CEILING);
-	if (c->arena != NULL)
-		err = reconcile(c, wanted, count);
+	err = reconcile(c, wanted, count);
 	if (err == 0)
 		*ret_changed = c->changed;
-	arena_free(&c->arena);
-	free(c);
+	end(c);
 	return err;
 }
 
@@ -355,16 +373,12 @@ set_drain(struct change *c, struct str name, bool drain, uint32_t *ret_id)
 int
 registry_set_drain(struct db *db, struct str name, bool drain, uint32_t *ret_id)
 {
-	struct change *c = calloc(1, sizeof(*c));
-	int err = E_NOMEM;
+	struct change *c = begin(db);
+	int err;
 
 	if (c == NULL)
 		return E_NOMEM;
-	c->db = db;
-	c->arena = arena_new(ARENA_FIRST, ARENA_CEILING);
-	if (c->arena != NULL)
-		err = set_drain(c, name, drain, ret_id);
-	arena_free(&c->arena);
-	free(c);
+	err = set_drain(c, name, drain, ret_id);
+	end(c);
 	return err;
 }
