@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "h2/mem.h"
 #include "lib/panic.h"
 
@@ -13,6 +14,10 @@
 #define CLASSES 16u /* up to 1 KiB */
 #define KEEP	512u
 #define LARGE	0xffffffffu
+#define PAGED	0xfffffffeu
+#define PAGE	4096u
+#define SLOT	(5 * PAGE) /* a frame of 16 KiB, its head and ours */
+#define SLOTS	64u	   /* of one mapping */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
 #define SANITIZED 1
@@ -29,8 +34,43 @@ union piece {
 	max_align_t align;
 };
 
+static union piece *free_slots;
 static union piece *lists[CLASSES];
 static unsigned kept[CLASSES];
+
+/* Mappings are kept for good: connections come again. A slot that nobody has used yet stays
+ * untouched. */
+static union piece *
+take_slot(void)
+{
+	static char *fresh, *fresh_end;
+	union piece *p = free_slots;
+
+	if (p != NULL) {
+		free_slots = p->next;
+		return p;
+	}
+	if (fresh == fresh_end) {
+		fresh = mmap(NULL, (size_t)SLOT * SLOTS, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (fresh == MAP_FAILED) {
+			fresh = fresh_end = NULL;
+			return NULL;
+		}
+		fresh_end = fresh + (size_t)SLOT * SLOTS;
+	}
+	p = (union piece *)(void *)fresh;
+	fresh += SLOT;
+	return p;
+}
+
+static void
+give_slot(union piece *p)
+{
+	(void)madvise(p, SLOT, MADV_DONTNEED);
+	p->next = free_slots;
+	free_slots = p;
+}
 
 static void *
 take(size_t size, void *user)
@@ -40,8 +80,12 @@ take(size_t size, void *user)
 
 	(void)user;
 	if (size > STEP * CLASSES)
-		class = LARGE;
-	if (class != LARGE && lists[class] != NULL) {
+		class = size > 2 * PAGE && size <= SLOT - sizeof *p ? PAGED : LARGE;
+	if (class == PAGED) {
+		p = take_slot();
+		if (p == NULL)
+			return NULL;
+	} else if (class != LARGE && lists[class] != NULL) {
 		p = lists[class];
 		lists[class] = p->next;
 		kept[class]--;
@@ -51,7 +95,7 @@ take(size_t size, void *user)
 			return NULL;
 	}
 	p->class = class;
-	p->size = class == LARGE ? size : (class + 1) * (size_t)STEP;
+	p->size = class >= PAGED ? size : (class + 1) * (size_t)STEP;
 	return p + 1;
 }
 
@@ -65,7 +109,11 @@ give(void *at, void *user)
 		return;
 	p--;
 	uint32_t class = p->class;
-	ASSERT(class == LARGE || class < CLASSES);
+	ASSERT(class >= PAGED || class < CLASSES);
+	if (class == PAGED) {
+		give_slot(p);
+		return;
+	}
 	if (class == LARGE || kept[class] >= KEEP) {
 		free(p);
 		return;
@@ -91,7 +139,7 @@ change(void *at, size_t size, void *user)
 
 	if (old == NULL)
 		return take(size, user);
-	if (size <= old[-1].size && old[-1].class != LARGE)
+	if (size <= old[-1].size && old[-1].class < PAGED)
 		return at;
 	void *p = take(size, user);
 	if (p == NULL)
