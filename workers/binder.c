@@ -84,7 +84,8 @@ got(void *arg, const struct msg_head *head)
 
 		memcpy(key.id, m->key.id, sizeof key.id);
 		client_session_closed(b->worker, &key);
-		if (b->worker->setup->seat.slot == 0) /* one of the workers is enough */
+		/* one of the workers is enough; one that leaves opens no connections any more */
+		if (b->worker->setup->seat.slot == 0 && !b->worker->draining)
 			errand_release(b->worker, &key, m->driver_id);
 	}
 }

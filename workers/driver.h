@@ -36,9 +36,9 @@ void driver_free(struct driver **); /* no connections left */
  * H2_NEVER_SENT if that fails). E_REFUSED: failed a moment ago; E_LIMIT: all are full; E_NOT_FOUND:
  * no address known; E_IO. */
 int driver_connection(struct driver *, struct h2 **ret) MUST_CHECK;
-/* each second: closes idle connections, and those older than the loss */
 /* The fields that every request to this driver begins with, its own token (a secret) among them. */
 void driver_request_fields(const struct driver *, struct h2_fields *, struct arena *, struct str path,
 			   struct str content_type);
+/* each second: closes idle connections, and those older than the loss */
 void driver_tick(struct driver *, uint64_t lost_wall_ms);
 void driver_close_all(struct driver *);

@@ -221,3 +221,17 @@ def test_clone_under_an_id_that_lives_elsewhere(make_gateway, fakes):
             fake.behave = lambda s: s.wait().answer(pb.CloneSessionResponse(session_id=old, new_session_id=other))
         error = channel.refusal("CloneSession", pb.CloneSessionRequest(session_id=old))
     assert error.code() == grpc.StatusCode.ALREADY_EXISTS
+
+
+def test_session_is_closed_while_a_worker_leaves(gateway, fake):
+    """The old worker hears of both at once; what it still does for the session opens no connection behind its back."""
+    session = rpc.new_id()
+    with rpc.Channel(gateway.way(clear=True)) as channel:
+        channel.call("Config", rpc.config(session))
+    net.wait_for(lambda: gateway.ask("status")["counters"]["connections_open"] == 0, 5, "the client has gone")
+    with stopped(gateway, "worker"):
+        gateway.ctl("session", "close", session)
+        gateway.reload()
+        time.sleep(0.3)
+    net.wait_for(lambda: len(gateway.pids("worker")) == 1, 10, "the old worker has left")
+    assert " died: " not in gateway.log.read_text()
