@@ -68,8 +68,8 @@ def own_drivers(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def sail(scratch):
-    server = Sail(scratch / "sail").start()
+def sail(scratch, python35):
+    server = Sail(scratch / "sail", python35).start()
     yield server
     server.stop()
 

@@ -15,13 +15,13 @@ def test_spark_with_a_token(make_gateway, own_drivers):
     assert gateway.way().run("out(spark.range(3).count())") == 3
 
 
-def test_sail_direct(sail):
-    assert Way("direct", sail.port, {}).run("out(spark.sql('select 1 + 1').collect()[0][0])") == 2
+def test_sail_direct(sail, python35):
+    assert Way("direct", sail.port, {}).run("out(spark.sql('select 1 + 1').collect()[0][0])", python=python35) == 2
 
 
-def test_sail(make_gateway, sail):
+def test_sail(make_gateway, sail, python35):
     gateway = make_gateway([sail])
     assert gateway.way().run("""
 out(spark.sql("select 1 + 1").collect()[0][0])
 out(spark.range(100000).selectExpr("sum(id)").collect()[0][0])
-""") == [2, 4999950000]
+""", python=python35) == [2, 4999950000]

@@ -1,13 +1,13 @@
-"""A Sail server (pysail): a second, independent implementation of the service."""
+"""A Sail server (pysail): a second, independent implementation of the service. It wants a PySpark that it knows beside it."""
 
 import subprocess
-import sys
 
 from harness import net
 
 
 class Sail:
-    def __init__(self, folder):
+    def __init__(self, folder, python):
+        self.python = python
         self.port, self.log, self.process = net.free_port(), folder / "sail.log", None
 
     @property
@@ -19,7 +19,7 @@ class Sail:
         folder.mkdir(parents=True, exist_ok=True)
         code = "from pysail.spark import SparkConnectServer; s = SparkConnectServer('127.0.0.1', %d); s.start(background=False)"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", code % self.port], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([self.python, "-c", code % self.port], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, cwd=folder)
         net.wait_for(lambda: net.is_open(self.port), 30, f"sail listens, see {self.log}")
         return self
