@@ -435,7 +435,8 @@ Test(db, a_full_disk_refuses_and_recovers)
 	struct db *db;
 	int fd, err = 0;
 
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    mount("none", scratch, "tmpfs", 0, "size=1m,mode=700") != 0)
 		cr_skip_test("a small tmpfs cannot be mounted here: %s", strerror(errno));
 	db = open_db(true);

@@ -488,7 +488,8 @@ Test(keeper, a_full_disk_is_told_and_outlived)
 	struct session s;
 	int fd;
 
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    mount("none", scratch, "tmpfs", 0, "size=1m,mode=700") != 0)
 		cr_skip_test("a small tmpfs cannot be mounted here: %s", strerror(errno));
 	rig_start();
