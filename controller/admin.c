@@ -4,8 +4,8 @@
  *	socket --> libmicrohttpd (epoll) --> take() --> handle() --> admin_answer() --> send()
  *
  * The library watches its sockets with an epoll descriptor of its own; that descriptor is one
- *watcher of our loop, so that the process stays single-threaded. A request whose answer takes
- *another process is suspended until admin_answer().
+ * watcher of our loop, so that the process stays single-threaded. A request whose answer takes
+ * another process is suspended until admin_answer().
  */
 #include "controller/admin.h"
 

@@ -3,8 +3,8 @@
  *
  *	absent --BIND--> bound --LOST--> lost
  *	                 bound --CLOSE--> closed
- *	                 bound --RELEASE, idle--> absent        lost, closed --SESSION_MARK_MS-->
- *absent
+ *	                 bound --RELEASE, idle--> absent
+ *	lost, closed --SESSION_MARK_MS--> absent
  */
 #include "keeper/apply.h"
 #include "lib/panic.h"

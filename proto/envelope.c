@@ -1,6 +1,6 @@
 /*
  * The envelope of a request: a state machine over the bytes of one direction of one RPC. Pure; runs
- *in the workers.
+ * in the workers.
  *
  *	              prefix whole            who and where known          sealed
  *	PREFIX ------------------> HEAD ------------------------> DECIDED ---------> BODY
@@ -9,8 +9,8 @@
  *	any --fail()--> FAILED
  *
  * Two readers of the same bytes: scan() looks for fields 1 and 2 in what is kept; walk() passes
- *over everything else, by length. The scan only ever stops at the beginning of a field, so the walk
- *can begin there, in the kept bytes.
+ * over everything else, by length. The scan only ever stops at the beginning of a field, so the
+ * walk can begin there, in the kept bytes.
  */
 #include "proto/envelope.h"
 #include "lib/panic.h"

@@ -3,7 +3,7 @@
  * grpc-status whatever the driver does: dies, answers HTML, resets, or forgets its trailers.
  *
  *	driver DATA --> lent to the client's stream, copied once --> credit to the driver when it
- *has left
+ * has left
  */
 #include <stdio.h>
 #include <stdlib.h>

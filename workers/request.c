@@ -1,6 +1,6 @@
 /*
  * Client to driver. In: the client's header block and DATA; out: a request to the driver whose
- *every message carries our user_context.
+ * every message carries our user_context.
  *
  *	client DATA --> envelope_feed --+--> HEAD: kept until the driver is known, then sealed
  *	                                '--> PASS: lent to the driver's stream, copied once

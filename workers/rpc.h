@@ -1,6 +1,6 @@
 /*
  * One RPC: a stream of a client, from its headers until both sides are closed. The spine of the
- *data path.
+ * data path.
  *
  *	HEADERS   --> method, deadline, facts              request.c
  *	WHO       --> identity                             authn.c
@@ -11,7 +11,7 @@
  *	DONE      --> counted, freed when both streams are closed
  *
  * rpc_enter() is the only writer of `state`. A refusal is one verb: rpc_refuse(). Private to
- *workers/.
+ * workers/.
  */
 #pragma once
 #include "h2/h2.h"
