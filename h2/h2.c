@@ -1,8 +1,8 @@
 /*
  * A connection's life: open, bytes in, frames out at the end of each turn, graceful or sudden end.
  *
- *	io bytes --> session_receive --> stream ops (owner) --> h2_push --> session_produce -->
- *io.out end of the turn: settle() --> io_flush
+ *	io bytes --> session_receive --> stream ops (owner)
+ *	h2_push --> session_produce --> io.out;  end of the turn: settle() --> io_flush
  *
  * Nothing is freed inside a callback: bury() runs when the turn is over.
  */
@@ -14,11 +14,14 @@
 
 #define TICK_MS	    10000u
 #define IDLE_MS	    3600000u /* clients keep their channels */
-#define SLOW_TICKS  6	     /* a minute */
+#define SLOW_TICKS  60	     /* ten minutes; a person may look at a part of a result that long */
 #define SLOW_BYTES  (SLOW_TICKS * 10 * 1024u)
-#define ANSWERS_MAX 64 /* control frames waiting for a peer that does not read */
+#define NOTICE_MS   1000u /* between the first GOAWAY and the final one */
+#define LINGER_MS   5000u /* for the peer to take the last bytes and close */
+#define ANSWERS_MAX 64	  /* control frames waiting for a peer that does not read */
 
 static void settle(void *arg);
+static void give_notice(struct h2 *h2);
 
 static void
 mark(struct h2 *h2)
@@ -72,6 +75,31 @@ brake(struct h2 *h2)
 		io_pause(&h2->io, over);
 }
 
+static void
+lingered(void *arg)
+{
+	h2_close(arg, 0);
+}
+
+static bool
+finished(const struct h2 *h2)
+{
+	return !nghttp2_session_want_read(h2->ng) && !nghttp2_session_want_write(h2->ng);
+}
+
+/* Everything is said, and the socket has it. A client may not have it yet. */
+static void
+finish(struct h2 *h2)
+{
+	if (!h2->server || h2->abused || !io_up(&h2->io)) {
+		h2_close(h2, 0);
+		return;
+	}
+	h2->lingering = true;
+	io_say_end(&h2->io);
+	loop_timer_start(h2->loop, &h2->tick, LINGER_MS, 0, lingered, h2);
+}
+
 /* End of the turn: all that may leave, leaves. */
 static void
 settle(void *arg)
@@ -80,7 +108,7 @@ settle(void *arg)
 	size_t before;
 
 	CHECK_MAGIC(h2, H2_MAGIC);
-	if (h2->dead)
+	if (h2->dead || h2->lingering)
 		return;
 	do {
 		if (!session_produce(h2)) {
@@ -94,9 +122,10 @@ settle(void *arg)
 			return;
 		}
 	} while (before > 0 && h2->io.out.len == 0 && !io_blocked(&h2->io));
-	if (!nghttp2_session_want_read(h2->ng) && !nghttp2_session_want_write(h2->ng) &&
-	    (io_waiting(&h2->io) == 0))
-		h2_close(h2, 0);
+	if (h2->dead)
+		return;
+	if (finished(h2) && io_waiting(&h2->io) == 0)
+		finish(h2);
 	else
 		brake(h2);
 }
@@ -110,6 +139,8 @@ on_up(void *arg)
 
 	if (h2->ops->up != NULL)
 		h2->ops->up(h2);
+	if (h2->going_away)
+		give_notice(h2);
 	mark(h2);
 }
 
@@ -119,7 +150,7 @@ on_bytes(void *arg, const uint8_t *p, size_t n)
 	struct h2 *h2 = arg;
 
 	CHECK_MAGIC(h2, H2_MAGIC);
-	if (h2->dead)
+	if (h2->dead || h2->lingering)
 		return;
 	if (!session_receive(h2, p, n)) {
 		(void)session_produce(h2); /* the GOAWAY that says why */
@@ -139,7 +170,9 @@ on_writable(void *arg)
 static void
 on_broken(void *arg, int why)
 {
-	h2_close(arg, why);
+	struct h2 *h2 = arg;
+
+	h2_close(h2, h2->lingering ? 0 : why);
 }
 
 static const struct io_ops io_calls = {on_up, on_bytes, on_writable, on_broken};
@@ -161,6 +194,17 @@ stall_check(struct h2_stream *s)
 	}
 }
 
+/* All is said, but the socket does not take it: as long as some of it moves, there is time. */
+static void
+take_leave(struct h2 *h2)
+{
+	size_t waiting = io_waiting(&h2->io);
+
+	if (h2->abused || waiting == h2->waiting_mark)
+		h2_close(h2, E_TIMEOUT);
+	h2->waiting_mark = waiting;
+}
+
 static void
 tick(void *arg)
 {
@@ -173,6 +217,10 @@ tick(void *arg)
 		(void)session_produce(h2);
 		(void)io_flush(&h2->io);
 		h2_close(h2, E_TIMEOUT);
+		return;
+	}
+	if (finished(h2)) {
+		take_leave(h2);
 		return;
 	}
 	if (h2->block_since_ms != 0 && now - h2->block_since_ms >= TICK_MS) {
@@ -188,20 +236,28 @@ tick(void *arg)
 	mark(h2);
 }
 
+/* ---- leaving ---- */
+
 static void
 final_goaway(void *arg)
 {
 	struct h2 *h2 = arg;
 
-	h2->gone_away = true;
 	nghttp2_submit_goaway(h2->ng, 0, nghttp2_session_get_last_proc_stream_id(h2->ng),
 			      NGHTTP2_NO_ERROR, NULL, 0);
 	mark(h2);
 	loop_timer_start(h2->loop, &h2->tick, TICK_MS, TICK_MS, tick, h2);
 }
 
-/* The first GOAWAY takes back nothing; requests that were under way get their time, then the final
- * one. */
+/* The first GOAWAY takes back nothing; requests under way get their time, then the final one. */
+static void
+give_notice(struct h2 *h2)
+{
+	nghttp2_submit_shutdown_notice(h2->ng);
+	loop_timer_start(h2->loop, &h2->tick, NOTICE_MS, 0, final_goaway, h2);
+	mark(h2);
+}
+
 void
 h2_go_away(struct h2 *h2)
 {
@@ -209,14 +265,8 @@ h2_go_away(struct h2 *h2)
 	if (h2->dead || h2->going_away)
 		return;
 	h2->going_away = true;
-	if (!io_up(&h2->io)) { /* still in its handshake: told as soon as it is up */
-		nghttp2_submit_shutdown_notice(h2->ng);
-		loop_timer_start(h2->loop, &h2->tick, 1000, 0, final_goaway, h2);
-		return;
-	}
-	nghttp2_submit_shutdown_notice(h2->ng);
-	loop_timer_start(h2->loop, &h2->tick, 1000, 0, final_goaway, h2);
-	mark(h2);
+	if (io_up(&h2->io)) /* else told as soon as the handshake is done */
+		give_notice(h2);
 }
 
 /* ---- opening ---- */

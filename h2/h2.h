@@ -52,7 +52,7 @@ struct h2_stream {
 	size_t blocks;			/* header blocks begun (1xx included) */
 	uint64_t sent_bytes, sent_mark; /* for `stalled` */
 	uint8_t slow_ticks;
-	bool too_large, response_sent, out_ended, trailers_out, in_ended, informational, reset;
+	bool too_large, response_sent, out_ended, trailers_out, in_ended, reset;
 };
 
 struct h2_ops {
@@ -84,10 +84,12 @@ struct h2 {
 	struct loop_later flush, bury;
 	struct loop_timer tick;
 	uint64_t opened_ms, idle_since_ms, block_since_ms;
+	size_t waiting_mark;
 	int why;
+	int32_t block_id; /* the stream whose header block began last, at block_since_ms */
 	uint16_t continuations;
 	bool server, receiving, producing, dead, settings_acked, settings_got, goaway_got,
-		going_away, gone_away, abused;
+		going_away, abused, lingering;
 };
 
 /* Take over fd. The memory of `struct h2` must be zeroed. tls NULL: clear text. E_NOMEM (fd is

@@ -38,12 +38,11 @@ session_charge(struct h2 *h2, enum budget_event event)
 		if (h2->server)
 			h2_go_away(h2);
 		return;
-	case BUDGET_PINGS:
-		h2->abused = true;
+	case BUDGET_PINGS: /* by these words gRPC clients know that they should ping less */
 		nghttp2_submit_goaway(h2->ng, 0, nghttp2_session_get_last_proc_stream_id(h2->ng),
 				      NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)"too_many_pings",
 				      14);
-		return;
+		/* fallthrough */
 	case BUDGET_SPENT:
 		h2->abused = true;
 		nghttp2_session_terminate_session(h2->ng, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -83,11 +82,11 @@ begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		s = stream_of(ng, f->hd.stream_id);
 	}
 	h2->block_since_ms = loop_ms(h2->loop);
+	h2->block_id = f->hd.stream_id;
 	h2->continuations = 0;
 	if (s != NULL) {
 		h2_fields_restart(&s->in);
 		s->blocks++;
-		s->informational = false;
 	}
 	return 0;
 }
@@ -101,7 +100,7 @@ is_informational(const struct h2_fields *f)
 
 /* Counted before anything is kept: a block of 64 KiB can decode to hundreds of megabytes. */
 static bool
-too_much(struct h2 *h2, struct h2_stream *s, size_t more)
+too_much(const struct h2 *h2, struct h2_stream *s, size_t more)
 {
 	const struct h2_limits *l = h2->limits;
 
@@ -109,8 +108,6 @@ too_much(struct h2 *h2, struct h2_stream *s, size_t more)
 		return false;
 	s->too_large = true;
 	s->in.bytes += more;
-	if (s->in.bytes > l->header_bytes + l->header_bytes / 2)
-		nghttp2_session_terminate_session(h2->ng, NGHTTP2_ENHANCE_YOUR_CALM);
 	return true;
 }
 
@@ -124,10 +121,12 @@ header(nghttp2_session *ng, const nghttp2_frame *f, nghttp2_rcbuf *name, nghttp2
 	if (s == NULL || s->reset)
 		return 0;
 	nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
-	if (too_much(h2, s, n.len + v.len + 32))
-		return s->in.bytes > 8 * h2->limits->header_bytes
-			       ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
-			       : 0;
+	if (too_much(h2, s, n.len + v.len + 32)) {
+		if (s->in.bytes <= h2->limits->header_bytes + h2->limits->header_bytes / 2)
+			return 0;
+		nghttp2_session_terminate_session(h2->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* no further fields */
+	}
 	if (h2_fields_receive(&s->in, s->arena, name, value, flags) != 0)
 		s->too_large = true;
 	return 0;
@@ -170,8 +169,11 @@ begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg)
 	struct h2 *h2 = arg;
 
 	(void)ng;
-	if (hd->type == FRAME_CONTINUATION && ++h2->continuations > CONTINUATIONS_MAX)
-		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	if (hd->type == FRAME_CONTINUATION && ++h2->continuations > CONTINUATIONS_MAX) {
+		h2->abused = true;
+		nghttp2_session_terminate_session(h2->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+		return NGHTTP2_ERR_CALLBACK_FAILURE; /* the block would be read on otherwise */
+	}
 	if (hd->type == NGHTTP2_PRIORITY) /* ignored by the library, which then calls nobody else */
 		session_charge(h2, BUDGET_PRIORITY);
 	if (hd->type > FRAME_CONTINUATION)
@@ -202,15 +204,22 @@ data_or_headers(struct h2 *h2, const nghttp2_frame *f)
 	}
 }
 
+static void
+reset_received(struct h2 *h2, const struct h2_stream *s)
+{
+	if (h2->server && s != NULL && !s->reset && !s->response_sent)
+		session_charge(h2, BUDGET_PEER_RESET);
+}
+
 static int
 frame_received(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
 	struct h2 *h2 = arg;
 
-	(void)ng;
 	switch (f->hd.type) {
 	case NGHTTP2_DATA:
 	case NGHTTP2_HEADERS: data_or_headers(h2, f); break;
+	case NGHTTP2_RST_STREAM: reset_received(h2, stream_of(ng, f->hd.stream_id)); break;
 	case NGHTTP2_WINDOW_UPDATE: session_charge(h2, BUDGET_WINDOW_UPDATE); break;
 	case NGHTTP2_PING:
 		if (!(f->hd.flags & NGHTTP2_FLAG_ACK))
@@ -253,8 +262,10 @@ chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n
 static void
 answer_complete(struct h2_stream *s)
 {
-	if (s != NULL && !s->in_ended && !s->reset)
-		nghttp2_submit_rst_stream(s->h2->ng, 0, s->id, NGHTTP2_NO_ERROR);
+	if (s == NULL || s->in_ended || s->reset)
+		return;
+	s->reset = true;
+	nghttp2_submit_rst_stream(s->h2->ng, 0, s->id, NGHTTP2_NO_ERROR);
 }
 
 static int
@@ -303,11 +314,11 @@ stream_closed(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
 	struct h2 *h2 = arg;
 	struct h2_stream *s = stream_of(ng, id);
 
+	if (id == h2->block_id) /* also one whose end was never told, being malformed */
+		h2->block_since_ms = 0;
 	if (s == NULL)
 		return 0;
 	nghttp2_session_set_stream_user_data(ng, id, NULL);
-	if (h2->server && code != NGHTTP2_NO_ERROR && !s->reset && !s->response_sent)
-		session_charge(h2, BUDGET_PEER_RESET);
 	session_stream_gone(s, code);
 	return 0;
 }
@@ -338,6 +349,14 @@ read_body(nghttp2_session *ng, int32_t id, uint8_t *to, size_t len, uint32_t *fl
 	return (ssize_t)n;
 }
 
+static bool
+has_room(const struct h2 *h2)
+{
+	bool blocked = io_blocked(&h2->io) && io_up(&h2->io);
+
+	return h2->io.out.len < (blocked ? H2_OUT_BLOCKED : H2_OUT_MAX);
+}
+
 static int
 send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head, size_t len,
 	  nghttp2_data_source *source, void *arg)
@@ -351,7 +370,8 @@ send_data(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head, size_t len
 	s->sent_bytes += len;
 	if (len > 0)
 		s->ops->sent(s);
-	return 0;
+	return has_room(h2) ? 0
+			    : NGHTTP2_ERR_PAUSE; /* else the library goes on to the next frame */
 }
 
 static nghttp2_data_provider
@@ -466,13 +486,12 @@ session_new(struct h2 *h2)
 bool
 session_produce(struct h2 *h2)
 {
-	size_t limit = io_blocked(&h2->io) && io_up(&h2->io) ? H2_OUT_BLOCKED : H2_OUT_MAX;
 	bool alright = true;
 
 	if (h2->producing) /* closed() of one stream opened another: the call outside goes on */
 		return true;
 	h2->producing = true;
-	while (alright && h2->io.out.len < limit) {
+	while (alright && has_room(h2)) {
 		const uint8_t *p;
 		size_t before = h2->io.out.len;
 		ssize_t n = nghttp2_session_mem_send(h2->ng, &p);

@@ -6,11 +6,14 @@
  *	out (blocks) --> SSL_write --> tx (shared) --> send ; the rest --> sealed (blocks)
  *
  * OpenSSL reads and writes through a BIO of ours, whose "wire" is rx and tx: SSL_read is called
- *until it wants more, so nothing of rx is left behind when the turn ends.
+ * until it wants more, so nothing of rx is left behind when the turn ends; and tx is empty again
+ * before anybody else is called, for it is shared.
  */
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -157,7 +160,14 @@ tls_failed(struct io *io, int ret)
 		return E_AGAIN;
 	if (e == SSL_ERROR_ZERO_RETURN)
 		return E_CLOSED;
-	tls_error(io->why, sizeof io->why);
+	long verdict = SSL_get_verify_result(io->ssl);
+	if (verdict != X509_V_OK) {
+		snprintf(io->why, sizeof io->why, "the peer's certificate: %s",
+			 X509_verify_cert_error_string(verdict));
+		ERR_clear_error();
+	} else {
+		tls_error(io->why, sizeof io->why);
+	}
 	return E_TLS;
 }
 
@@ -167,6 +177,7 @@ flush_tls(struct io *io)
 {
 	int rc = io->sealed.len > 0 ? send_chain(io, &io->sealed) : 0;
 
+	ASSERT(tx_len == 0);
 	while (rc == 0 && io->out.len > 0) {
 		while (io->out.len > 0 && TX_SIZE - tx_len > POOL_BLOCK + 256) {
 			struct pool_block *b = io->out.first;
@@ -190,7 +201,9 @@ watch(struct io *io)
 {
 	unsigned want = io->reading_off ? 0 : LOOP_READ;
 
-	if (io->connecting || io->sealed.len > 0 || (io->out.len > 0 && !io->handshaking))
+	if (io->failed)
+		want = 0;
+	else if (io->connecting || io->sealed.len > 0 || io->blocked)
 		want |= LOOP_WRITE;
 	loop_io_events(&io->watch, want);
 }
@@ -201,15 +214,15 @@ io_flush(struct io *io)
 	int rc = 0;
 
 	CHECK_MAGIC(io, IO_MAGIC);
-	if (io->closed)
+	if (io->closed || io->failed)
 		return E_CLOSED;
 	if (!io->connecting && !io->handshaking)
 		rc = io->ssl != NULL ? flush_tls(io) : send_chain(io, &io->out);
-	if (rc == 0 || rc == E_AGAIN) {
-		watch(io);
-		return 0;
-	}
-	return rc;
+	if (rc != 0 && rc != E_AGAIN)
+		return rc;
+	io->blocked = rc == E_AGAIN;
+	watch(io);
+	return 0;
 }
 
 /* ---- receiving ---- */
@@ -217,8 +230,11 @@ io_flush(struct io *io)
 static void
 broken(struct io *io, int why)
 {
-	if (!io->closed)
-		io->ops->broken(io->arg, why);
+	if (io->closed || io->failed)
+		return;
+	io->failed = true;
+	watch(io);
+	io->ops->broken(io->arg, why);
 }
 
 static bool
@@ -257,6 +273,15 @@ shake(struct io *io)
 	}
 }
 
+/* What TLS answers by itself: alerts, KeyUpdate. */
+static int
+send_own(struct io *io)
+{
+	int rc = tx_len > 0 ? send_tx(io) : 0;
+
+	return rc == E_AGAIN ? 0 : rc;
+}
+
 /* Decrypts all of rx and hands it up. */
 static void
 receive_tls(struct io *io)
@@ -273,19 +298,15 @@ receive_tls(struct io *io)
 			have += (size_t)n;
 		else
 			rc = tls_failed(io, n);
+		int sent = send_own(io);
+		if (sent != 0 && (rc == 0 || rc == E_AGAIN))
+			rc = sent;
 		if (have > 0 && (rc != 0 || RX_SIZE - have < POOL_BLOCK)) {
 			io->ops->bytes(io->arg, plain, have);
 			have = 0;
 		}
 	}
 	rx_at = rx_len = 0;
-	if (io->closed)
-		return;
-	if (tx_len > 0 && !io->handshaking) { /* answers of TLS itself: KeyUpdate */
-		int sent = send_tx(io);
-		if (sent != 0 && sent != E_AGAIN)
-			rc = sent;
-	}
 	if (rc != 0 && rc != E_AGAIN)
 		broken(io, rc);
 }
@@ -293,7 +314,7 @@ receive_tls(struct io *io)
 static void
 readable(struct io *io)
 {
-	for (int i = 0; i < ROUNDS && !io->closed && !io->reading_off; i++) {
+	for (int i = 0; i < ROUNDS && !io->closed && !io->failed && !io->reading_off; i++) {
 		ssize_t n = recv(io->fd, rx, RX_SIZE, 0);
 
 		if (n == 0) {
@@ -370,6 +391,16 @@ ready(void *arg, unsigned events)
 
 /* ---- opening and closing ---- */
 
+/* The name is checked; an address is no server name to be sent (RFC 6066 section 3). */
+static bool
+set_name(SSL *ssl, const char *name)
+{
+	if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1)
+		return true;
+	ERR_clear_error();
+	return SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1;
+}
+
 static int
 open_tls(struct io *io, SSL_CTX *tls, const char *server_name)
 {
@@ -380,8 +411,7 @@ open_tls(struct io *io, SSL_CTX *tls, const char *server_name)
 	SSL_set_bio(io->ssl, b, b);
 	if (io->client) {
 		SSL_set_connect_state(io->ssl);
-		if (server_name != NULL && (SSL_set_tlsext_host_name(io->ssl, server_name) != 1 ||
-					    SSL_set1_host(io->ssl, server_name) != 1))
+		if (server_name != NULL && !set_name(io->ssl, server_name))
 			goto failed;
 	} else {
 		SSL_set_accept_state(io->ssl);
@@ -426,6 +456,28 @@ io_open_client(struct io *io, struct loop *loop, int fd, SSL_CTX *tls, const cha
 	return open_any(io, loop, fd, tls, server_name);
 }
 
+/* A courtesy; nothing depends on it. */
+static void
+close_notify(struct io *io)
+{
+	ASSERT(tx_len == 0);
+	if (!io->handshaking && !io->connecting && !io->said_end && SSL_shutdown(io->ssl) >= 0 &&
+	    io->sealed.len == 0)
+		(void)!send(io->fd, tx, tx_len, MSG_NOSIGNAL);
+	tx_len = 0;
+}
+
+void
+io_say_end(struct io *io)
+{
+	CHECK_MAGIC(io, IO_MAGIC);
+	ASSERT(io_up(io) && io_waiting(io) == 0 && !io->said_end);
+	if (io->ssl != NULL)
+		close_notify(io);
+	io->said_end = true;
+	(void)!shutdown(io->fd, SHUT_WR);
+}
+
 void
 io_close(struct io *io)
 {
@@ -434,11 +486,7 @@ io_close(struct io *io)
 		return;
 	io->closed = true;
 	if (io->ssl != NULL) {
-		if (!io->handshaking && !io->connecting && SSL_shutdown(io->ssl) >= 0 &&
-		    io->sealed.len == 0)
-			(void)!send(io->fd, tx, tx_len,
-				    MSG_NOSIGNAL); /* courtesy; nothing depends on it */
-		tx_len = 0;
+		close_notify(io);
 		SSL_free(io->ssl);
 		io->ssl = NULL;
 		ERR_clear_error();
@@ -458,8 +506,7 @@ io_up(const struct io *io)
 bool
 io_blocked(const struct io *io)
 {
-	return !io_up(io) || io->sealed.len > 0 ||
-	       (io->ssl == NULL && (io->watch.ev.events & EV_WRITE) && io->out.len > 0);
+	return !io_up(io) || io->sealed.len > 0 || io->blocked;
 }
 
 void

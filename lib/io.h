@@ -34,6 +34,9 @@ struct io {
 	void *arg;
 	bool connecting, handshaking, closed, reading_off;
 	bool client;
+	bool blocked; /* the last flush left something of `out` */
+	bool failed;  /* broken() was called */
+	bool said_end;
 	struct pool_chain out;	  /* the owner's bytes, not yet encrypted or sent */
 	struct pool_chain sealed; /* TLS: records that the socket did not take */
 	char why[96];		  /* words about a TLS failure; "" otherwise */
@@ -53,4 +56,8 @@ int io_flush(struct io *);
 bool io_blocked(const struct io *);
 bool io_up(const struct io *);
 void io_pause(struct io *, bool off); /* stop or go on reading */
+/* Tells the peer that no more is sent (close_notify, FIN); what he still sends is read on. Once,
+ * and when nothing waits. Had we closed with bytes of his unread, the kernel would throw away those
+ * of ours that he does not have yet. */
+void io_say_end(struct io *);
 size_t io_waiting(const struct io *); /* bytes not yet taken by the socket */

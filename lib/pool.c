@@ -92,18 +92,6 @@ pool_append(struct pool_chain *c, const void *p, size_t n)
 	}
 }
 
-uint8_t *
-pool_append_room(struct pool_chain *c, size_t n)
-{
-	ASSERT(n <= POOL_BLOCK);
-	if (c->last == NULL || POOL_BLOCK - c->last->end < n)
-		add_block(c);
-	uint8_t *p = c->last->data + c->last->end;
-	c->last->end += (uint32_t)n;
-	c->len += n;
-	return p;
-}
-
 void
 pool_drop(struct pool_chain *c, size_t n)
 {

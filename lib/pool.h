@@ -27,8 +27,6 @@ size_t pool_in_use(void); /* blocks handed out */
 void pool_trim(void);	  /* gives the free list back to the system; at exit and when idle */
 
 void pool_append(struct pool_chain *, const void *p, size_t n);
-/* n <= POOL_BLOCK contiguous bytes, counted as used */
-uint8_t *pool_append_room(struct pool_chain *, size_t n);
 void pool_take(struct pool_chain *, void *to, size_t n); /* copies out and drops; n <= len */
 void pool_drop(struct pool_chain *, size_t n);		 /* n <= len */
 void pool_clear(struct pool_chain *);
