@@ -113,7 +113,9 @@ demand_client_certificate(SSL_CTX *ctx, struct str ca, char *words, size_t size)
 	return 0;
 }
 
-/* Tickets that were handed out before a reload stay good after it. */
+/* Tickets that were handed out before a reload stay good after it. Not where client certificates
+ * are demanded: whoever resumes is not asked for one, and the old world may have asked for none, or
+ * trusted another authority. */
 static void
 keep_ticket_keys(SSL_CTX *ctx, SSL_CTX *previous)
 {
@@ -144,7 +146,7 @@ tls_server_ctx(const struct tls_server_files *files, SSL_CTX *previous, SSL_CTX 
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
 	SSL_CTX_set_client_hello_cb(ctx, demand_alpn, NULL);
-	if (previous != NULL)
+	if (previous != NULL && files->client_ca.n == 0)
 		keep_ticket_keys(ctx, previous);
 	*ret = ctx;
 	return 0;

@@ -2,9 +2,10 @@
  * TLS contexts, made by the supervisor from files before it forks; children only use them.
  *
  * Server: TLS 1.2 (ECDHE with AEAD only) and 1.3, ALPN "h2" demanded (no_application_protocol
- * otherwise), no renegotiation, no early data, one session ticket; ticket keys are shared by all
- * workers because the context is made before the fork, and are carried over a reload. Client: own
- * trust store, name checked, ALPN "h2" offered and demanded.
+ * otherwise), no renegotiation, no early data, one session ticket. Ticket keys are shared by all
+ * workers because the context is made before the fork; they are carried over a reload, but not to a
+ * context that demands client certificates. Client: own trust store, name checked, ALPN "h2"
+ * offered and demanded.
  */
 #pragma once
 #include <openssl/ssl.h>
