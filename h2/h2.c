@@ -87,11 +87,14 @@ finished(const struct h2 *h2)
 	return !nghttp2_session_want_read(h2->ng) && !nghttp2_session_want_write(h2->ng);
 }
 
-/* Everything is said, and the socket has it. A client may not have it yet. */
+/* Everything is said, and the socket has it. A client that is to lose nothing may not have it yet.
+ */
 static void
 finish(struct h2 *h2)
 {
-	if (!h2->server || h2->abused || !io_up(&h2->io)) {
+	bool in_peace = h2->server && !h2->abused && (h2->going_away || h2->goaway_got);
+
+	if (!in_peace || !io_up(&h2->io)) {
 		h2_close(h2, 0);
 		return;
 	}

@@ -509,8 +509,9 @@ count(struct raw *r, uint8_t type, uint8_t flags, const uint8_t *p, size_t n)
 		r->goaways++;
 		r->goaway_last = be32(p);
 		r->goaway_code = be32(p + 4);
-		str_copy(r->goaway_words, sizeof r->goaway_words,
-			 (struct str){(const char *)p + 8, n - 8});
+		if (n > 8)
+			str_copy(r->goaway_words, sizeof r->goaway_words,
+				 (struct str){(const char *)p + 8, n - 8});
 	}
 }
 
