@@ -282,8 +282,8 @@ open_any(struct h2 *h2, struct loop *loop, int *fd, const struct h2_limits *limi
 	h2->loop = loop;
 	h2->limits = limits;
 	h2->ops = ops;
-	h2->opened_ms = h2->idle_since_ms = loop_ms(loop);
-	budget_init(&h2->budget, h2->opened_ms);
+	h2->idle_since_ms = loop_ms(loop);
+	budget_init(&h2->budget, h2->idle_since_ms);
 	if (session_new(h2) != 0) {
 		sock_close(fd);
 		return E_NOMEM;

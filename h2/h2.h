@@ -7,9 +7,9 @@
  * system call at the end of the loop's turn. Peers that misuse the protocol are held to a budget
  * (budget.h).
  *
- * Lifetimes: after h2_open_*() the owner gets exactly one closed(); all streams have been closed
- * before. A stream's fields and arena must live until its own closed(). Both are called from the
- * loop, never from inside h2_*() calls.
+ * Lifetimes: after h2_open_*() the owner gets exactly one closed(), from the loop; all streams have
+ * been closed before. A stream's fields and arena live until its own closed(), which may come from
+ * inside h2_push() of any stream of the connection.
  */
 #pragma once
 #include "h2/body.h"
@@ -29,8 +29,7 @@ struct h2_stream;
 enum h2_block { H2_REQUEST, H2_RESPONSE, H2_TRAILERS };
 
 struct h2_stream_ops {
-	/* A header block is complete, in s->in (also when too large: s->too_large). end: the peer
-	 * sends no more. */
+	/* A block is complete, in s->in (or s->too_large). end: the peer sends no more. */
 	void (*headers)(struct h2_stream *, enum h2_block, bool end);
 	void (*data)(struct h2_stream *, struct str bytes); /* credit: h2_consume() */
 	void (*end)(struct h2_stream *);		    /* after data: the peer sends no more */
@@ -83,10 +82,10 @@ struct h2 {
 	struct budget budget;
 	struct loop_later flush, bury;
 	struct loop_timer tick;
-	uint64_t opened_ms, idle_since_ms, block_since_ms;
+	uint64_t idle_since_ms, block_since_ms;
 	size_t waiting_mark;
-	int why;
 	int32_t block_id; /* the stream whose header block began last, at block_since_ms */
+	int why;
 	uint16_t continuations;
 	bool server, receiving, producing, dead, settings_acked, settings_got, goaway_got,
 		going_away, abused, lingering;
@@ -111,10 +110,9 @@ int h2_request(struct h2 *, struct h2_stream *, const struct h2_fields *, bool e
 /* Server: response headers; end: trailers-only. */
 int h2_respond(struct h2_stream *, const struct h2_fields *, bool end) MUST_CHECK;
 
-/* Body bytes: lent ones are valid until the callback in which they came ends; h2_push() sends what
- * may be sent. */
-void h2_push(struct h2_stream *);	    /* stores what of the lent bytes cannot go yet */
-void h2_end(struct h2_stream *);	    /* END_STREAM after the body */
+/* Body bytes: lent ones are valid until the callback in which they came ends. */
+void h2_push(struct h2_stream *); /* sends what may go, stores the rest of what was lent */
+void h2_end(struct h2_stream *);  /* END_STREAM after the body */
 bool h2_end_sent(const struct h2_stream *); /* END_STREAM is on its way, or the stream is closed */
 void h2_trailers(struct h2_stream *);	    /* s->trailers and END_STREAM after the body */
 void h2_cut_short(struct h2_stream *);	    /* drops the unsent body, sends s->trailers */
