@@ -2,9 +2,7 @@
  * A worker's life: open the store, take the registry, say READY, accept after GO, drain, leave. The
  * data path itself is in client.c and rpc.c.
  */
-#include <openssl/rand.h>
 #include <malloc.h>
-#include <signal.h>
 #include "h2/mem.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -23,8 +21,7 @@
 #define SECOND_MS	 1000u
 #define GIVE_BACK_MS	 5000u
 #define LEAVE_MS	 20u
-#define LAST_WORDS_MS	 500u  /* for the trailers of RPCs that a drain ended */
-#define READERS_MAX	 1024u /* LMDB reader slots over all processes; fixed by the first opener */
+#define LAST_WORDS_MS	 500u /* for the trailers of RPCs that a drain ended */
 #define EXIT_CANNOT_WORK 2
 
 static int exit_status;
@@ -157,7 +154,7 @@ open_store(void *arg)
 	const char *words = "";
 
 	if (w->db == NULL) {
-		int rc = db_open(w->conf->state_dir.p, false, READERS_MAX, &w->db, &words);
+		int rc = db_open(w->conf->state_dir.p, false, 0, &w->db, &words);
 		if (rc == E_NOT_FOUND)
 			return; /* the keeper has not made it yet */
 		if (rc != 0) {
@@ -184,10 +181,8 @@ worker_run(const struct worker_setup *setup)
 
 	w.child = (struct child){.go = go, .drain = drain, .arg = &w};
 	child_enter(&w.child, &setup->seat, setup->segment);
-	signal(SIGPIPE, SIG_IGN);
 	w.loop = w.child.loop;
 	w.counters = &segment_counters(setup->segment)[setup->seat.row];
-	counters_clear(w.counters);
 	w.health = segment_health(setup->segment);
 	w.authn = authn_new(setup->conf);
 	w.binder = binder_new(&w);
