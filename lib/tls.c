@@ -19,9 +19,11 @@ static const unsigned char alpn_h2[] = {2, 'h', '2'};
 const char *
 tls_error(char *buf, size_t size)
 {
-	unsigned long e = ERR_peek_last_error();
+	unsigned long e = ERR_peek_error(); /* the oldest; newer ones only say who called whom */
 	const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
 
+	if (ERR_SYSTEM_ERROR(e))
+		reason = strerror(ERR_GET_REASON(e));
 	str_copy(buf, size, str_from(reason != NULL ? reason : "protocol error"));
 	ERR_clear_error();
 	return buf;
@@ -67,6 +69,17 @@ demand_alpn(SSL *ssl, int *alert, void *arg)
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
+static bool password_wanted;
+
+/* Nobody sits at the terminal to be asked. */
+static int
+no_password(char *buf, int size, int writing, void *arg)
+{
+	(void)buf, (void)size, (void)writing, (void)arg;
+	password_wanted = true;
+	return -1;
+}
+
 static SSL_CTX *
 new_ctx(const SSL_METHOD *method)
 {
@@ -80,6 +93,7 @@ new_ctx(const SSL_METHOD *method)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_default_passwd_cb(ctx, no_password);
 	if (SSL_CTX_set_cipher_list(ctx, SUITES_12) != 1) {
 		SSL_CTX_free(ctx);
 		return NULL;
@@ -92,8 +106,11 @@ load_pair(SSL_CTX *ctx, struct str certificate, struct str key, char *words, siz
 {
 	if (SSL_CTX_use_certificate_chain_file(ctx, certificate.p) != 1)
 		return say(words, size, "cannot load certificate", certificate);
+	password_wanted = false;
 	if (SSL_CTX_use_PrivateKey_file(ctx, key.p, SSL_FILETYPE_PEM) != 1)
-		return say(words, size, "cannot load key", key);
+		return say(words, size,
+			   password_wanted ? "a password is needed for key" : "cannot load key",
+			   key);
 	if (SSL_CTX_check_private_key(ctx) != 1)
 		return say(words, size, "certificate does not belong to key", key);
 	return 0;

@@ -30,5 +30,5 @@ int tls_server_ctx(const struct tls_server_files *, SSL_CTX *previous, SSL_CTX *
 int tls_client_ctx(const struct tls_client_files *, SSL_CTX **ret, char *words,
 		   size_t words_size) MUST_CHECK;
 
-/* The newest error of OpenSSL's queue in words, and empties the queue. Returns buf. */
+/* The first error of OpenSSL's queue in words, and empties the queue. Returns buf. */
 const char *tls_error(char *buf, size_t size);
