@@ -22,11 +22,14 @@
 #include "lib/sock.h"
 #include "lib/tls.h"
 
-#define IO_MAGIC  0x10C0FFEEu
-#define RX_SIZE	  65536
-#define TX_SIZE	  (4 * (POOL_BLOCK + 512))
-#define ROUNDS	  4 /* recv calls per readiness event, so that others get their turn */
-#define IOV_COUNT 8
+#define IO_MAGIC   0x10C0FFEEu
+#define RX_SIZE	   65536
+#define TX_SIZE	   (4 * (POOL_BLOCK + 512))
+#define ROUNDS	   4 /* recv calls per readiness event, so that others get their turn */
+#define IOV_COUNT  8
+#define REKEYS_MAX 10 /* a minute: each costs us two keys and an answer, and OpenSSL has no limit \
+		       */
+#define REKEYS_MS 60000u
 
 static uint8_t rx[RX_SIZE], plain[RX_SIZE], tx[TX_SIZE];
 static size_t rx_at, rx_len, tx_len;
@@ -37,9 +40,12 @@ static BIO_METHOD *method;
 static int
 wire_read(BIO *b, char *to, int n)
 {
+	const struct io *io = BIO_get_data(b);
 	size_t have = rx_len - rx_at;
 
 	BIO_clear_retry_flags(b);
+	if (io != NULL && io->rekeys > REKEYS_MAX)
+		return -1;
 	if (have == 0) {
 		BIO_set_retry_read(b);
 		return -1;
@@ -161,7 +167,10 @@ tls_failed(struct io *io, int ret)
 	if (e == SSL_ERROR_ZERO_RETURN)
 		return E_CLOSED;
 	long verdict = SSL_get_verify_result(io->ssl);
-	if (verdict != X509_V_OK) {
+	if (io->rekeys > REKEYS_MAX) {
+		str_copy(io->why, sizeof io->why, STR("too many key updates"));
+		ERR_clear_error();
+	} else if (verdict != X509_V_OK) {
 		snprintf(io->why, sizeof io->why, "the peer's certificate: %s",
 			 X509_verify_cert_error_string(verdict));
 		ERR_clear_error();
@@ -391,6 +400,24 @@ ready(void *arg, unsigned events)
 
 /* ---- opening and closing ---- */
 
+/* Called by OpenSSL with every message of the handshake protocol, both ways. */
+static void
+count_rekeys(int sent, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
+{
+	struct io *io = arg;
+
+	(void)version, (void)ssl;
+	if (sent || type != SSL3_RT_HANDSHAKE || n == 0 ||
+	    *(const uint8_t *)p != SSL3_MT_KEY_UPDATE)
+		return;
+	uint64_t now = loop_ms(io->watch.loop);
+	if (now - io->rekeys_since_ms >= REKEYS_MS) {
+		io->rekeys_since_ms = now;
+		io->rekeys = 0;
+	}
+	io->rekeys++;
+}
+
 /* The name is checked; an address is no server name to be sent (RFC 6066 section 3). */
 static bool
 set_name(SSL *ssl, const char *name)
@@ -409,6 +436,8 @@ open_tls(struct io *io, SSL_CTX *tls, const char *server_name)
 	if (b == NULL)
 		goto failed;
 	SSL_set_bio(io->ssl, b, b);
+	SSL_set_msg_callback(io->ssl, count_rekeys);
+	SSL_set_msg_callback_arg(io->ssl, io);
 	if (io->client) {
 		SSL_set_connect_state(io->ssl);
 		if (server_name != NULL && !set_name(io->ssl, server_name))

@@ -37,6 +37,8 @@ struct io {
 	bool blocked; /* the last flush left something of `out` */
 	bool failed;  /* broken() was called */
 	bool said_end;
+	unsigned rekeys; /* KeyUpdates of the peer since then */
+	uint64_t rekeys_since_ms;
 	struct pool_chain out;	  /* the owner's bytes, not yet encrypted or sent */
 	struct pool_chain sealed; /* TLS: records that the socket did not take */
 	char why[96];		  /* words about a TLS failure; "" otherwise */

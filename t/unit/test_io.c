@@ -134,10 +134,11 @@ struct end {
 	unsigned ups, broken, writables;
 	int why;
 	size_t got, sent, to_send;
-	bool wrong;		    /* the bytes are not the pattern */
-	size_t most;		    /* waiting at once */
-	uint8_t seed;		    /* of what is sent */
-	struct end *other;	    /* whose seed is expected */
+	bool wrong;	   /* the bytes are not the pattern */
+	size_t most;	   /* waiting at once */
+	uint8_t seed;	   /* of what is sent */
+	struct end *other; /* whose seed is expected */
+	unsigned rekeys;
 	void (*hook)(struct end *); /* with every piece */
 };
 
@@ -437,8 +438,10 @@ prod_neighbour(struct end *e)
 
 	if (io_up(&n->io))
 		produce(n);
-	if (e->got % 5 == 0 && e->io.ssl != NULL)
+	if (e->io.ssl != NULL && e->rekeys < 4 && e->got > 50000 * (e->rekeys + 1)) {
+		e->rekeys++;
 		SSL_key_update(e->io.ssl, SSL_KEY_UPDATE_REQUESTED);
+	}
 }
 
 Test(io_tls, many_interleaved)
@@ -467,6 +470,23 @@ Test(io_tls, many_interleaved)
 		cr_expect(!many[i].wrong && many[i].broken == 0, "end %u: %s", i, many[i].io.why);
 		io_close(&many[i].io);
 	}
+}
+
+/* New keys now and then are fine; one who asks for them all the time costs too much. */
+Test(io_tls, key_updates)
+{
+	unsigned n = 0;
+
+	connect_pair(server_ctx("good", NULL), client_ctx("ca", NULL), "spark.test");
+	cr_assert(run(both_up, 1000));
+	for (; n < 30 && a.broken == 0; n++) {
+		cr_assert_eq(SSL_key_update(b.io.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+		b.to_send = 10;
+		produce(&b);
+		run(NULL, 2);
+	}
+	cr_expect(n == 11 && a.why == E_TLS && a.got == 100, "%u, %d, %zu", n, a.why, a.got);
+	cr_expect_str_eq(a.io.why, "too many key updates");
 }
 
 /* Closing one connection from another's bytes, while that one owes an answer of TLS itself. */
