@@ -1,6 +1,7 @@
 """What PySpark programs see: the same through the gateway as straight from Spark."""
 
 import uuid
+
 import pytest
 
 
