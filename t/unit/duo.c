@@ -11,7 +11,8 @@
 #include "lib/sock.h"
 #include "t/unit/duo.h"
 
-#define AHEAD (64u << 10) /* bytes put into a stream before they are sent */
+#define AHEAD	 (64u << 10) /* bytes put into a stream before they are sent */
+#define SLOWNESS 10	     /* of valgrind, which says that it is there (t/tools/under-valgrind) */
 
 struct duo duo;
 struct h2_limits duo_server_limits, duo_client_limits;
@@ -440,6 +441,8 @@ duo_until(bool (*done)(void), uint64_t ms)
 {
 	struct loop_timer timer = {0};
 
+	if (getenv("UNDER_VALGRIND") != NULL && ms >= 20 && ms <= 200)
+		ms *= SLOWNESS; /* others are steps of a loop, or wait for a timer of h2 */
 	waiting.done = done;
 	waiting.held = false;
 	waiting.until_ms = clock_ms() + ms;
