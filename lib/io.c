@@ -22,13 +22,14 @@
 #include "lib/sock.h"
 #include "lib/tls.h"
 
-#define IO_MAGIC   0x10C0FFEEu
-#define RX_SIZE	   65536
-#define TX_SIZE	   (4 * (POOL_BLOCK + 512))
-#define ROUNDS	   4 /* recv calls per readiness event, so that others get their turn */
-#define IOV_COUNT  8
-#define REKEYS_MAX 10 /* a minute: each costs us two keys and an answer, and OpenSSL has no limit \
-		       */
+#define IO_MAGIC  0x10C0FFEEu
+#define RX_SIZE	  65536
+#define TX_SIZE	  (4 * (POOL_BLOCK + 512))
+#define ROUNDS	  4 /* recv calls per readiness event, so that others get their turn */
+#define IOV_COUNT 8
+#define REKEYS_MAX                                                                     \
+	10 /* a minute: each costs us two keys and an answer, and OpenSSL has no limit \
+	    */
 #define REKEYS_MS 60000u
 
 static uint8_t rx[RX_SIZE], plain[RX_SIZE], tx[TX_SIZE];

@@ -11,7 +11,7 @@ static const struct method table[METHODS] = {
 	{METHOD_CONFIG, "Config", UNBOUND_CREATE, false, false},
 	{METHOD_ADD_ARTIFACTS, "AddArtifacts", UNBOUND_CREATE, true, false},
 	{METHOD_ARTIFACT_STATUS, "ArtifactStatus", UNBOUND_CREATE, false, false},
-	{METHOD_INTERRUPT, "Interrupt", UNBOUND_EMPTY, false, false},
+	{METHOD_INTERRUPT, "Interrupt", UNBOUND_CREATE, false, false},
 	{METHOD_REATTACH_EXECUTE, "ReattachExecute", UNBOUND_NOT_FOUND, false, true},
 	{METHOD_RELEASE_EXECUTE, "ReleaseExecute", UNBOUND_NOT_FOUND, false, false},
 	{METHOD_RELEASE_SESSION, "ReleaseSession", UNBOUND_EMPTY, false, false},

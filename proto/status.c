@@ -216,20 +216,15 @@ int
 status_empty_answer(enum method_id id, struct str session_id, struct arena *a,
 		    struct str *ret_frame)
 {
-	Gateway__InterruptResponse interrupt = GATEWAY__INTERRUPT_RESPONSE__INIT;
 	Gateway__FetchErrorDetailsResponse fetch = GATEWAY__FETCH_ERROR_DETAILS_RESPONSE__INIT;
 	Gateway__ReleaseSessionResponse release = GATEWAY__RELEASE_SESSION_RESPONSE__INIT;
-	const ProtobufCMessage *m = &interrupt.base;
+	const ProtobufCMessage *m = id == METHOD_RELEASE_SESSION ? &release.base : &fetch.base;
 	char *session = arena_copy(a, session_id.p == NULL ? "" : session_id.p, session_id.n);
 	size_t n;
 	uint8_t *p;
 
 	ASSERT(methods_get(id)->unbound == UNBOUND_EMPTY);
-	interrupt.session_id = fetch.session_id = release.session_id = session;
-	if (id == METHOD_FETCH_ERROR_DETAILS)
-		m = &fetch.base;
-	else if (id == METHOD_RELEASE_SESSION)
-		m = &release.base;
+	fetch.session_id = release.session_id = session;
 	if (session == NULL)
 		return E_NOMEM;
 	n = protobuf_c_message_get_packed_size(m);

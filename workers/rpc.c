@@ -137,6 +137,8 @@ rpc_maybe_free(struct rpc *r)
 	loop_timer_stop(&r->deadline);
 	rpc_uncount_running(r);
 	counters_add(r->worker->counters, COUNTER_rpcs_open, -1);
+	counters_add(r->worker->counters, COUNTER_bytes_from_clients, (int64_t)r->request_bytes);
+	counters_add(r->worker->counters, COUNTER_bytes_to_clients, (int64_t)r->answer_bytes);
 	loop_later(r->worker->loop, LOOP_FREE, &r->bury, bury, r);
 }
 

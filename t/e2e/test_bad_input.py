@@ -315,7 +315,6 @@ def test_teams(gateway, changes, status):
     ("CloneSession", pb.CloneSessionRequest, 13, "[INVALID_HANDLE.SESSION_NOT_FOUND]"),
     ("GetStatus", pb.ConfigRequest, 13, "[INVALID_HANDLE.SESSION_NOT_FOUND]"),
     ("ReleaseSession", pb.ReleaseSessionRequest, 0, ""),
-    ("Interrupt", pb.InterruptRequest, 0, ""),
     ("FetchErrorDetails", pb.FetchErrorDetailsRequest, 0, ""),
 ])
 def test_methods_that_make_no_session(setup, gateway, method, request_type, status, text):

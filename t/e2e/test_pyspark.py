@@ -163,6 +163,11 @@ except Exception as e:
     assert ids >= 1 and failed is True
 
 
+def test_interrupt_before_anything(way):
+    """The first answer a session gets settles which server session the client believes in."""
+    assert way.run("ids = spark.interruptAll()\nout([ids, spark.range(2).count()])") == [[], 2]
+
+
 def test_interrupt_by_tag(way):
     assert "CANCEL" in way.run("""
 import threading

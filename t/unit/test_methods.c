@@ -19,7 +19,7 @@ Test(methods, find)
 		{P "Config", 0, METHOD_CONFIG, UNBOUND_CREATE, false, false},
 		{P "AddArtifacts", 0, METHOD_ADD_ARTIFACTS, UNBOUND_CREATE, true, false},
 		{P "ArtifactStatus", 0, METHOD_ARTIFACT_STATUS, UNBOUND_CREATE, false, false},
-		{P "Interrupt", 0, METHOD_INTERRUPT, UNBOUND_EMPTY, false, false},
+		{P "Interrupt", 0, METHOD_INTERRUPT, UNBOUND_CREATE, false, false},
 		{P "ReattachExecute", 0, METHOD_REATTACH_EXECUTE, UNBOUND_NOT_FOUND, false, true},
 		{P "ReleaseExecute", 0, METHOD_RELEASE_EXECUTE, UNBOUND_NOT_FOUND, false, false},
 		{P "ReleaseSession", 0, METHOD_RELEASE_SESSION, UNBOUND_EMPTY, false, false},
