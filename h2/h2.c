@@ -99,6 +99,7 @@ finish(struct h2 *h2)
 		return;
 	}
 	h2->lingering = true;
+	io_pause(&h2->io, false); /* his end is to be seen, also by one who was braked */
 	io_say_end(&h2->io);
 	loop_timer_start(h2->loop, &h2->tick, LINGER_MS, 0, lingered, h2);
 }
