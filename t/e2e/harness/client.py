@@ -22,12 +22,15 @@ def connect():
     return SparkSession.builder.remote(os.environ["SPARK_URL"]).getOrCreate()
 spark = connect()
 '''
-# A call that is under way when the interpreter ends can hang PySpark in closing its channel.
+# The interpreter's own end is no matter of Spark's: a call that is under way then can hang PySpark in closing its channel.
 POSTLUDE = '''
 try:
     spark.stop()
 except Exception:
     pass
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(0)
 '''
 
 
