@@ -83,7 +83,7 @@ const struct schema_row schema_rows[] = {
 	STRING("listeners[].tls.client_ca", SCHEMA_PATH, conf_tls, client_ca,
 	       HELP("PEM file; clients must show a certificate that one of these has signed")),
 
-	BLOCK("admin", conf, 0, has_admin, SCHEMA_NOWHERE, "/metrics, /healthz and /readyz"),
+	BLOCK("admin", conf, 0, has_admin, SCHEMA_NOWHERE, "/healthz and /readyz"),
 	VALUE("admin.address", SCHEMA_ADDRESS, conf, admin, struct sock_addr, REQUIRED,
 	      HELP("a loopback address and port")),
 
