@@ -10,8 +10,9 @@
 
 /* What is answered when the session has no binding. */
 enum method_unbound {
-	/* Makes a binding. Interrupt does, too, as Spark itself makes the session then: PySpark keeps the
-	 * server_side_session_id of its first answer, and an empty one of ours would spoil the session. */
+	/* Makes a binding. Interrupt does, too, as Spark itself makes the session then: PySpark
+	 * keeps the server_side_session_id of its first answer, and an empty one of ours would
+	 * spoil the session. */
 	UNBOUND_CREATE,
 	UNBOUND_NOT_FOUND, /* SESSION_NOT_FOUND */
 	UNBOUND_EMPTY,	   /* OK and an empty answer of the method's response type */

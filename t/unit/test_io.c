@@ -14,8 +14,9 @@
 #include "lib/tls.h"
 #include "t/unit/scratch.h"
 
-#define AHEAD 65536 /* bytes produced before they are sent */
-#define PAIRS 24
+#define AHEAD	 65536 /* bytes produced before they are sent */
+#define PAIRS	 24
+#define SLOWNESS 10 /* of valgrind, which says that it is there (t/tools/under-valgrind) */
 
 /* ---- certificates ---- */
 
@@ -271,6 +272,8 @@ run(bool (*condition)(void), uint64_t ms)
 {
 	struct loop_timer timer = {0};
 
+	if (getenv("UNDER_VALGRIND") != NULL)
+		ms *= SLOWNESS;
 	done = condition;
 	until_ms = clock_ms() + ms;
 	loop_timer_start(loop, &timer, 0, 1, look, NULL);
