@@ -664,3 +664,47 @@ Test(h2, storm)
 	for (unsigned i = 0; i < duo.count; i++)
 		cr_expect(!duo.streams[i].wrong, "stream %u", i);
 }
+
+/* Trailers beyond all limits that come in pieces: over at the limit, not when they end. */
+static void
+endless_trailers(size_t piece, bool whole)
+{
+	static uint8_t bytes[200000];
+	struct raw raw;
+	size_t n = 0;
+
+	serve_raw(&raw);
+	struct duo_stream *r = duo_request("/x", 10);
+	raw_turn(&raw, 5);
+	raw_frame(&raw, NGHTTP2_HEADERS, 4, 1, STATUS_200, 1);
+	raw_frame(&raw, NGHTTP2_DATA, 0, 1, "\0\7\16", 3);
+	raw_turn(&raw, 5);
+	memset(bytes, 'v', sizeof bytes);
+	for (unsigned i = 0; i < 10; i++, n += 9 + 16384)
+		memcpy(bytes + n, i == 0 ? "\0\100\0\1\1\0\0\0\1" : "\0\100\0\11\0\0\0\0\1", 9);
+	memcpy(bytes + 9, "\0\1a\x7f\x81\xe1\x09", 7); /* one value of 160,000 bytes */
+	if (whole)
+		bytes[n - 9 - 16384 + 4] = 4;
+	for (size_t at = 0; at < n && !raw.eof; at += piece) {
+		raw_bytes(&raw, bytes + at, piece < n - at ? piece : n - at);
+		raw_turn(&raw, 0);
+	}
+	cr_expect(duo_until(duo_ended, 1000), "piece %zu", piece);
+	cr_expect(r->closed == 1 && r->code == H2_CONNECTION_LOST, "piece %zu: %u", piece, r->code);
+	if (duo.client_here)
+		h2_close(&duo.client, 0);
+	cr_assert(duo_until(duo_ended, 1000));
+	raw_drop(&raw);
+	duo.client = (struct h2){0};
+	duo.count = 0;
+}
+
+Test(h2, trailers_without_end)
+{
+	static const size_t pieces[] = {1000000, 65536, 40000, 16393, 10000, 4000, 1000, 100, 20};
+
+	for (unsigned i = 0; i < 9; i++) {
+		endless_trailers(pieces[i], true);
+		endless_trailers(pieces[i], false);
+	}
+}
