@@ -29,34 +29,25 @@ same_host(struct str authority, struct str host)
 	return host.p == NULL || str_eq_nocase(authority, host);
 }
 
+/* The configuration's order of names decides, whatever the request's; of one name the first counts.
+ */
 static void
-take_first(struct str *to, struct str value)
+take_preferred(const struct conf_names *names, struct str name, struct str value, struct str *to,
+	       unsigned *rank)
 {
-	if (to->p == NULL)
-		*to = value;
-}
+	unsigned better = to->p != NULL ? *rank : names->count;
 
-static bool
-take_routing(struct rpc *r, struct str name, struct str value)
-{
-	const struct conf *conf = r->worker->conf;
-
-	/* names in the order of preference: the first one present counts */
-	for (unsigned i = 0; i < conf->header_team.count; i++)
-		if (str_eq(name, conf->header_team.names[i])) {
-			take_first(&r->team, value);
-			return true;
+	for (unsigned i = 0; i < better; i++)
+		if (str_eq(name, names->names[i])) {
+			*to = value;
+			*rank = i;
+			return;
 		}
-	for (unsigned i = 0; i < conf->header_env.count; i++)
-		if (str_eq(name, conf->header_env.names[i])) {
-			take_first(&r->env, value);
-			return true;
-		}
-	return false;
 }
 
 struct seen {
 	struct str method, path, authority, host, timeout;
+	unsigned team_rank, env_rank;
 	const char *wrong;
 };
 
@@ -71,6 +62,8 @@ take_once(struct seen *seen, struct str *to, struct str value, const char *wrong
 static void
 take_field(struct rpc *r, struct seen *seen, struct str name, struct str value)
 {
+	const struct conf *conf = r->worker->conf;
+
 	switch (fields_name(name)) {
 	case FIELD_METHOD: seen->method = value; break;
 	case FIELD_PATH: seen->path = value; break;
@@ -88,7 +81,10 @@ take_field(struct rpc *r, struct seen *seen, struct str name, struct str value)
 	case FIELD_GRPC_TIMEOUT:
 		take_once(seen, &seen->timeout, value, "two grpc-timeout headers");
 		break;
-	case FIELD_OTHER: (void)take_routing(r, name, value); break;
+	case FIELD_OTHER:
+		take_preferred(&conf->header_team, name, value, &r->team, &seen->team_rank);
+		take_preferred(&conf->header_env, name, value, &r->env, &seen->env_rank);
+		break;
 	default: break;
 	}
 }

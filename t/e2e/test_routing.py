@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from harness import rpc
+from harness.raw import Raw, grpc_headers
 
 TWO_TEAMS = {"auth": {"required": False}}
 
@@ -34,3 +35,13 @@ def test_no_team_lists_what_there_is(make_gateway, fakes):
         error = channel.refusal("Config", rpc.config(rpc.new_id()))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "x-doordash-team" in error.details() and "eng" in error.details() and "ops" in error.details()
+
+
+def test_configured_order_of_header_names_decides(make_gateway, fakes):
+    """Not the order in the request: x-doordash-env stands first in the configuration."""
+    gateway = two_clusters(make_gateway, fakes)
+    with Raw(gateway.clear_port) as raw:
+        headers = [h for h in grpc_headers() if h[0] not in ("x-doordash-env", "x-doordash-environment")]
+        headers += [("x-doordash-environment", "nowhere"), ("x-doordash-env", "prod")]
+        answer = raw.answer(raw.request(headers, rpc.envelope(rpc.config(rpc.new_id()))))
+    assert answer.status == 0, answer
