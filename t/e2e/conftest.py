@@ -133,3 +133,16 @@ def python35():
     if not path.exists():
         pytest.skip("no .venv35")
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def setup(authority, tmp_path_factory):
+    """One gateway for a module, and the driver behind it, which changes its behaviour from test to test."""
+    if not HAVE_GATEWAY:
+        pytest.skip(f"no sparkgwd in {BUILD}")
+    fake = Fake().start()
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority, [fake.address], workers=1).start()
+    yield gateway, fake
+    gateway.check_descriptors()
+    gateway.stop()
+    fake.stop()

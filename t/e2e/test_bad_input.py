@@ -16,21 +16,6 @@ from harness.rpc import pb
 INVALID_ARGUMENT, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAUTHENTICATED = 3, 4, 7, 8, 12, 16
 
 
-@pytest.fixture(scope="module")
-def setup(authority, tmp_path_factory):
-    from conftest import HAVE_GATEWAY
-    from harness.fake import Fake
-    from harness.gateway import Gateway
-    if not HAVE_GATEWAY:
-        pytest.skip("no gateway")
-    fake = Fake().start()
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority, [fake.address], workers=1).start()
-    yield gateway, fake
-    gateway.check_descriptors()
-    gateway.stop()
-    fake.stop()
-
-
 @pytest.fixture
 def gateway(setup):
     """Whatever a test did, a good client is served after it, by the same worker."""

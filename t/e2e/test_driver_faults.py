@@ -13,22 +13,6 @@ from harness.rpc import pb
 UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE = 2, 4, 13, 14
 
 
-@pytest.fixture(scope="module")
-def setup(authority, tmp_path_factory):
-    """One gateway for the module; the driver behind it changes its behaviour from test to test."""
-    from conftest import HAVE_GATEWAY
-    from harness.fake import Fake
-    from harness.gateway import Gateway
-    if not HAVE_GATEWAY:
-        pytest.skip("no gateway")
-    fake = Fake().start()
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority, [fake.address], workers=1).start()
-    yield gateway, fake
-    gateway.check_descriptors()
-    gateway.stop()
-    fake.stop()
-
-
 @pytest.fixture
 def ask(setup):
     """Calls once over a raw connection while the driver behaves so; gives (answer, calls that the driver saw)."""
