@@ -100,8 +100,9 @@ def test_upload_goes_on_while_another_driver_is_sought(make_gateway, fakes):
             return
         s.got.wait(5)
         os.kill(keeper, signal.SIGSTOP)
-        refused.set()
         s.send_reset(REFUSED_STREAM)
+        s.peer.round_trip()
+        refused.set()
     for fake in fakes:
         fake.behave = refuse_once
     session = rpc.new_id()

@@ -80,7 +80,7 @@ class Peer:
     def __init__(self, driver, sock):
         self.driver, self.sock, self.streams = driver, sock, {}
         self.lock = threading.Condition()
-        self.alive = True
+        self.alive, self.acks = True, 0
         self.conn = H2Connection(H2Configuration(
             client_side=False, header_encoding="utf-8", validate_outbound_headers=False,
             normalize_outbound_headers=False, validate_inbound_headers=False))
@@ -127,6 +127,14 @@ class Peer:
             stream.reset = -1
             return 0
 
+    def round_trip(self, seconds=10):
+        """A PING there and back: the gateway has taken all that was sent before."""
+        with self.lock:
+            wanted = self.acks + 1
+        self.do(lambda c: c.ping(b"go-round"))
+        with self.lock:
+            assert self.lock.wait_for(lambda: self.acks >= wanted, seconds), "no answer to a PING"
+
     def close(self):
         """The connection, at once."""
         try:
@@ -155,7 +163,9 @@ class Peer:
 
     def _take(self, event):
         stream = self.streams.get(getattr(event, "stream_id", None))
-        if isinstance(event, events.RequestReceived):
+        if isinstance(event, events.PingAckReceived):
+            self.acks += 1
+        elif isinstance(event, events.RequestReceived):
             stream = self.streams[event.stream_id] = Stream(self, event.stream_id, event.headers)
             threading.Thread(target=self.driver.serve, args=(stream,), daemon=True).start()
         elif isinstance(event, events.DataReceived):
