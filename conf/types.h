@@ -10,8 +10,14 @@
 #include "lib/sock.h"
 #include "lib/str.h"
 
+struct conf_certificate { /* one more on a listener; its names choose it by SNI */
+	struct str certificate, key;
+	unsigned line;
+};
 struct conf_tls {				/* of a listener */
 	struct str certificate, key, client_ca; /* absolute paths; STR_NONE: absent */
+	struct conf_certificate *more;
+	unsigned more_count;
 	unsigned line; /* where the block stands, for errors about its files */
 };
 struct conf_listener {
@@ -49,6 +55,13 @@ struct conf_team {
 	struct str name;
 	struct str *groups, *envs;
 	unsigned groups_count, envs_count;
+	struct str *regions; /* where its data may go; none: everywhere */
+	unsigned regions_count;
+};
+struct conf_alias { /* other words for a team or an environment */
+	struct str name;
+	struct str *aliases;
+	unsigned aliases_count;
 };
 struct conf_token { /* of a `static` provider's file: "TOKEN USER [GROUP,GROUP]" per line; a secret
 		     */
@@ -56,16 +69,41 @@ struct conf_token { /* of a `static` provider's file: "TOKEN USER [GROUP,GROUP]"
 	struct str *groups;
 	unsigned groups_count;
 };
-enum conf_provider_type { PROVIDER_STATIC };
+enum conf_provider_type {
+	PROVIDER_STATIC,
+	PROVIDER_OIDC,	      /* signed by somebody else */
+	PROVIDER_PAT,	      /* personal access tokens, kept in the store */
+	PROVIDER_SERVICE,     /* signed by the gateway itself */
+	PROVIDER_CERTIFICATE, /* a client certificate */
+};
+enum conf_san { SAN_URI, SAN_DNS, SAN_EMAIL };
+struct conf_subject {	  /* what a subject of a machine may do */
+	struct str match; /* with * for any run of characters */
+	struct str user;  /* STR_NONE: the subject itself */
+	struct str team;
+	struct str *envs;
+	unsigned envs_count;
+};
 struct conf_provider {
 	struct str name;
 	enum conf_provider_type type;
 	struct str tokens_file;
 	struct conf_token *tokens;
 	unsigned tokens_count;
+	struct str issuer; /* oidc, service */
+	struct str *audience;
+	unsigned audience_count;
+	struct str jwks_url, jwks_file; /* neither: found by the issuer's own description */
+	struct str jwks;		/* content of jwks_file */
+	struct str ca;			/* PEM, for https to the provider; absolute */
+	uint64_t refresh_ms;
+	struct str claim_user, claim_groups, claim_name;
+	struct conf_subject *subjects; /* first match counts; none listed: claims alone */
+	unsigned subjects_count;
+	enum conf_san san; /* certificate */
 	unsigned line;
 };
-struct conf_names { /* header names, lower case; the first one present counts */
+struct conf_names { /* header names, lower case: the first one present counts; or just names */
 	struct str *names;
 	unsigned count;
 };
@@ -90,11 +128,17 @@ struct conf {
 	struct sock_addr admin;
 
 	bool auth_required;
+	uint64_t auth_leeway_ms, auth_grace_ms;
 	struct conf_provider *providers;
 	unsigned providers_count;
 
 	struct conf_names header_team, header_env, header_user, header_run_id;
 	struct str default_env;
+	struct conf_alias *team_aliases, *env_aliases;
+	unsigned team_aliases_count, env_aliases_count;
+	uint32_t rollout_percent; /* of the teams */
+	struct conf_names rollout_allow_teams, rollout_deny_teams;
+	struct conf_names rollout_allow_users, rollout_deny_users;
 	struct conf_team *teams;
 	unsigned teams_count;
 	struct conf_cluster *clusters;
@@ -108,6 +152,7 @@ struct conf {
 	uint32_t limit_streams;	    /* per connection, at once */
 	uint64_t limit_header_bytes;
 	uint32_t limit_header_fields;
+	uint32_t limit_failed_tokens; /* per address until failures are slowed down */
 };
 
 struct conf_error {

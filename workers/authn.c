@@ -95,6 +95,9 @@ authn_check(const struct authn *a, struct str authorization, struct str authenti
 	const struct conf_token *t = find(a, token);
 	if (t == NULL)
 		return refuse("unknown token", ret_why);
-	*ret = (struct identity){true, t->user, t->groups, t->groups_count};
+	*ret = (struct identity){.verified = true,
+				 .user = t->user,
+				 .groups = t->groups,
+				 .groups_count = t->groups_count};
 	return 0;
 }

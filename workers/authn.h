@@ -10,13 +10,7 @@
 #include <stdbool.h>
 #include "conf/conf.h"
 #include "lib/str.h"
-
-struct identity {
-	bool verified;
-	struct str user;	  /* STR_NONE: take the request's */
-	const struct str *groups; /* of a verified one */
-	unsigned groups_count;
-};
+#include "policy/identity.h"
 
 struct authn;				      /* prepared tokens; one per worker */
 struct authn *authn_new(const struct conf *); /* aborts when out of memory, at start */

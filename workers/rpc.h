@@ -23,7 +23,7 @@
 #include "workers/binder.h"
 #include "workers/client.h"
 #include "workers/context.h"
-#include "workers/router.h"
+#include "policy/router.h"
 
 enum rpc_state { RPC_HEADERS, RPC_WHO, RPC_ENVELOPE, RPC_ROUTE, RPC_OPEN, RPC_PUMP, RPC_DONE };
 enum rpc_step { STEP_ON, STEP_WAIT, STEP_END };

@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 #include "proto/wire.h"
-#include "workers/router.h"
+#include "policy/router.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -9,10 +9,10 @@
 #pragma once
 #include "conf/conf.h"
 #include "lib/arena.h"
+#include "policy/identity.h"
 #include "proto/grpc.h"
 #include "shm/health.h"
 #include "shm/registry.h"
-#include "workers/authn.h"
 
 struct router_wish {
 	struct str host;		    /* of :authority, without port; or STR_NONE */

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include "lib/hash.h"
 #include "proto/wire.h"
-#include "workers/router.h"
+#include "policy/router.h"
 
 #define CONFIG_PREFIX "spark.connect.grpc.header."
 #define WORDS_MAX     20 /* names in a refusal: words for a person, not a dump */
