@@ -8,6 +8,7 @@
 #include "lib/sock.h"
 #include "shm/sessions.h"
 
+struct identity;
 struct worker;
 
 struct client {
@@ -16,6 +17,7 @@ struct client {
 	struct worker *worker;
 	struct client *prev, *next; /* of the worker */
 	struct sock_addr peer;
+	struct identity *certificate; /* whom the client's certificate names; NULL: not asked yet */
 	uint32_t id;
 	uint32_t rpcs; /* begun */
 	bool tls;
