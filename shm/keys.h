@@ -39,6 +39,8 @@ struct keys {
  * was completed yet. E_SYNTAX (unreadable row), E_NOMEM, E_IO. */
 int keys_load(struct db *, struct str provider, struct arena *, struct keys *ret) MUST_CHECK;
 
+void keys_source(struct str issuer, struct str url, uint8_t ret[KEYS_SOURCE]); /* url: or STR_NONE */
+
 /* Inside a write transaction of the keeper; index < KEYS_MAX. */
 void keys_put(struct db *, struct str provider, uint64_t set, unsigned index, const struct key *);
 /* The set is whole: makes it current. E_STATE: not all of its keys are there. *ret_changed: false

@@ -208,13 +208,7 @@ unknown_key(struct authn *a, const struct authn_facts *f, const struct verify_re
 			   r->issued_ms + FETCH_SLACK_MS < set->fetched_ms))
 		return refuse(ret, GRPC_UNAUTHENTICATED,
 			      "the token was signed with a key that its issuer does not publish");
-	if (r->provider < SEGMENT_PROVIDERS) {
-		_Atomic uint32_t *wanted = &a->worker->counters->keys_wanted[r->provider];
-
-		atomic_store_explicit(
-			wanted, atomic_load_explicit(wanted, memory_order_relaxed) + 1,
-			memory_order_relaxed);
-	}
+	counters_want_keys(a->worker->counters, r->provider);
 	if (!f->waited && (set->fetched_ms == 0 || age >= FETCH_GAP_MS))
 		return E_AGAIN;
 	ret->retry_ms = age < FETCH_GAP_MS ? (uint32_t)(FETCH_GAP_MS - age) : 5000;
