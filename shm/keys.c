@@ -114,7 +114,8 @@ keys_load(struct db *db, struct str provider, struct arena *a, struct keys *ret)
 		err = E_NOMEM;
 	if (err != 0)
 		return err;
-	*ret = (struct keys){.fetched_ms = row.fetched_ms, .count = row.count, .list = list};
+	*ret = (struct keys){
+		.set = row.set, .fetched_ms = row.fetched_ms, .count = row.count, .list = list};
 	memcpy(ret->source, row.source, sizeof(ret->source));
 	return 0;
 }
@@ -210,10 +211,10 @@ del_others(struct db *db, struct str provider, uint64_t set)
 }
 
 int
-keys_complete(struct db *db, struct str provider, uint64_t set, const struct keys *keys,
-	      bool *ret_changed)
+keys_complete(struct db *db, struct str provider, const struct keys *keys, bool *ret_changed)
 {
-	struct set_row row = {.set = set, .fetched_ms = keys->fetched_ms, .count = keys->count};
+	struct set_row row = {
+		.set = keys->set, .fetched_ms = keys->fetched_ms, .count = keys->count};
 	struct set_row current;
 	char buf[KEY_BYTES_MAX];
 	bool changed;
@@ -221,11 +222,11 @@ keys_complete(struct db *db, struct str provider, uint64_t set, const struct key
 
 	ASSERT(keys->count <= KEYS_MAX);
 	memcpy(row.source, keys->source, sizeof(row.source));
-	changed = !is_current(db, provider, set, &current) || current.count != row.count ||
+	changed = !is_current(db, provider, row.set, &current) || current.count != row.count ||
 		  memcmp(current.source, row.source, sizeof(row.source)) != 0;
-	err = check_whole(db, provider, set, keys->count);
+	err = check_whole(db, provider, row.set, row.count);
 	if (err == 0 && changed)
-		err = del_others(db, provider, set);
+		err = del_others(db, provider, row.set);
 	if (err != 0)
 		return err;
 	if (changed || current.fetched_ms != row.fetched_ms)

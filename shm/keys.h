@@ -29,6 +29,7 @@ struct key {
 };
 
 struct keys {
+	uint64_t set;	     /* its number */
 	uint64_t fetched_ms; /* wall clock */
 	/* SHA-256 of where they came from, so that another URL is not served by old keys */
 	uint8_t source[KEYS_SOURCE];
@@ -44,6 +45,6 @@ int keys_load(struct db *, struct str provider, struct arena *, struct keys *ret
  */
 void keys_put(struct db *, struct str provider, uint64_t set, unsigned index, const struct key *);
 /* The set is whole: makes it current. E_STATE: not all of its keys are there. When it was current
- * already, only fetched_ms moves, and *ret_changed is false. `keys->list` is not looked at. */
-int keys_complete(struct db *, struct str provider, uint64_t set, const struct keys *keys,
+ * already, only fetched_ms moves, and *ret_changed is false. The list is not looked at. */
+int keys_complete(struct db *, struct str provider, const struct keys *,
 		  bool *ret_changed) MUST_CHECK;
