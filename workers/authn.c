@@ -21,7 +21,9 @@
 #define WAITING_MAX   1024u
 #define FETCH_GAP_MS  60000u /* between two fetches because of unknown keys */
 #define FETCH_SLACK_MS 60000u /* clocks differ */
-#define SANS_MAX      16u
+#define USED_MS	       60000u /* how often the store is told that a token is used */
+#define ARENA_FIRST    1024
+#define ARENA_CEILING  (128u << 10) /* the names of a certificate */
 
 struct authn {
 	struct worker *worker;
@@ -229,10 +231,20 @@ digest_of(struct authn *a, struct str token, uint8_t ret[VERDICTS_DIGEST])
 }
 
 static bool
-is_over(const struct authn *a, const struct identity *who)
+is_over(const struct identity *who)
 {
-	(void)a;
 	return who->expires_ms != 0 && clock_wall_ms() >= who->expires_ms;
+}
+
+static void
+note_use(struct authn *a, struct identity *who)
+{
+	uint64_t now = loop_ms(a->worker->loop);
+
+	if (who->token_id.n == 0 || (who->used_ms != 0 && now - who->used_ms < USED_MS))
+		return;
+	who->used_ms = now;
+	binder_token_used(a->worker->binder, who->store_digest);
 }
 
 static int
@@ -245,8 +257,10 @@ check_token(struct authn *a, const struct authn_facts *f, struct str token,
 	if (digest_of(a, token, digest) != 0)
 		return refuse(ret, GRPC_RESOURCE_EXHAUSTED, "out of memory");
 	struct identity *known = verdicts_find(a->verdicts, digest);
-	if (known != NULL && !is_over(a, known))
+	if (known != NULL && !is_over(known)) {
+		note_use(a, known);
 		return accept(ret, known);
+	}
 	counters_add(a->worker->counters, COUNTER_auth_verified, 1);
 	int rc = verify_token(a->verify, a->worker->db, token, digest, clock_wall_ms(), &r);
 	if (rc == E_AGAIN)
@@ -256,28 +270,42 @@ check_token(struct authn *a, const struct authn_facts *f, struct str token,
 		return refuse(ret, GRPC_UNAUTHENTICATED, r.why);
 	}
 	verdicts_put(a->verdicts, digest, r.who);
+	note_use(a, r.who);
 	ret->who = r.who;
 	return 0;
 }
 
 /* ---- a certificate ---- */
 
-/* Once per connection; what was found stays with it. */
+/* Once per connection: what was found stays with it. E_NOT_FOUND: none, or nobody looks at it. */
 static int
 check_certificate(struct authn *a, struct client *c, struct authn_answer *ret)
 {
-	static struct tls_san_texts texts;
-	struct str sans[SANS_MAX];
+	struct arena *scratch;
 	struct verify_result r;
-	enum conf_san kind;
-	unsigned count;
+	struct io_peer peer;
+	enum cert_kind kind;
 
 	if (c->certificate != NULL)
-		return accept(ret, c->certificate);
+		return is_over(c->certificate)
+			       ? refuse(ret, GRPC_UNAUTHENTICATED,
+					"the client certificate has expired")
+			       : accept(ret, c->certificate);
 	if (!c->tls || !verify_wants_certificate(a->verify, &kind))
 		return E_NOT_FOUND;
-	(void)texts, (void)sans, (void)count, (void)r;
-	return E_NOT_FOUND;
+	scratch = arena_new(ARENA_FIRST, ARENA_CEILING);
+	int rc = scratch != NULL ? io_peer(&c->h2.io, kind, scratch, &peer) : E_NOMEM;
+	if (rc == 0)
+		rc = verify_certificate(a->verify, &peer, &r);
+	else if (rc != E_NOT_FOUND)
+		r.why = "the client certificate cannot be used";
+	arena_free(&scratch);
+	if (rc == E_NOT_FOUND)
+		return rc;
+	if (rc != 0)
+		return refuse(ret, GRPC_UNAUTHENTICATED, r.why);
+	c->certificate = r.who;
+	return accept(ret, r.who);
 }
 
 /* ---- the step ---- */

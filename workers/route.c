@@ -109,6 +109,7 @@ static int
 pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusal)
 {
 	struct worker *w = r->worker;
+	char sni[SNI_SIZE]; /* wish.sni is read by nobody after this */
 	struct router_view view = {w->conf, w->registry, w->health,
 				   segment_driver_sessions(w->setup->segment)};
 	uint64_t key = hash_stable(r->key.id, sizeof r->key.id,
@@ -117,7 +118,7 @@ pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusa
 	r->wish.host = r->host;
 	r->wish.team = r->team;
 	r->wish.env = r->env;
-	r->wish.sni = io_server_name(&r->conn->h2.io);
+	r->wish.sni = io_server_name(&r->conn->h2.io, sni);
 	r->wish.who = r->who;
 	return router_pick(&view, &r->wish, key, r->arena, ret, ret_refusal);
 }

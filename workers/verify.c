@@ -185,6 +185,7 @@ check_personal(struct check *c)
 		.token_id = t.id,
 		.expires_ms = t.expires_ms,
 	};
+	memcpy(who.store_digest, digest, sizeof digest);
 	return make_until(c, &who);
 }
 
@@ -304,6 +305,7 @@ take_own_claims(struct check *c, struct identity *who)
 	if (jwt_claim_texts(c->jwt, STR("envs"), a, &envs, &who->envs_count) == 0)
 		who->envs = envs;
 	SHA256((const unsigned char *)who->token_id.p, who->token_id.n, digest);
+	memcpy(who->store_digest, digest, sizeof digest);
 	switch (read_row(c, digest, &t)) {
 	case 0: return t.revoked_ms != 0 ? deny(c->ret, "this token was revoked") : 0;
 	case E_NOT_FOUND: return 0; /* issued by another gateway with the same key */
@@ -389,32 +391,35 @@ certificate_provider(const struct verify *v)
 }
 
 bool
-verify_wants_certificate(const struct verify *v, enum conf_san *ret_kind)
+verify_wants_certificate(const struct verify *v, enum cert_kind *ret_kind)
 {
+	static const enum cert_kind kinds[] = {
+		[SAN_URI] = CERT_URI, [SAN_DNS] = CERT_DNS, [SAN_EMAIL] = CERT_EMAIL};
 	const struct conf_provider *p = certificate_provider(v);
 
 	if (p == NULL)
 		return false;
-	*ret_kind = p->san;
+	*ret_kind = kinds[p->san];
 	return true;
 }
 
 int
-verify_certificate(struct verify *v, const struct str *sans, unsigned count, enum conf_san kind,
-		   struct verify_result *ret)
+verify_certificate(struct verify *v, const struct io_peer *peer, struct verify_result *ret)
 {
 	const struct conf_provider *p = certificate_provider(v);
 
 	*ret = (struct verify_result){0};
-	if (p == NULL || p->san != kind)
+	if (p == NULL)
 		return deny(ret, "client certificates are not an identity here");
-	for (unsigned i = 0; i < count; i++) {
-		struct identity who = {
-			.verified = true, .user = sans[i], .provider = p->name};
+	for (unsigned i = 0; i < peer->names_count; i++) {
+		struct identity who = {.verified = true,
+				       .user = peer->names[i],
+				       .provider = p->name,
+				       .expires_ms = peer->expires_ms};
 
-		if (is_user(sans[i]) && apply_subjects(p, sans[i], &who) == 0)
+		if (is_user(peer->names[i]) && apply_subjects(p, peer->names[i], &who) == 0)
 			return make(ret, &who);
 	}
-	return deny(ret, count == 0 ? "the client certificate carries no name of the wanted kind"
+	return deny(ret, peer->names_count == 0 ? "the client certificate carries no name of the wanted kind"
 				    : "the client certificate's name is not admitted here");
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "conf/conf.h"
+#include "lib/io.h"
 #include "policy/identity.h"
 #include "shm/db.h"
 #include "workers/keyring.h"
@@ -38,9 +39,8 @@ int verify_token(struct verify *, struct db *, struct str token,
 		 const uint8_t digest[VERDICTS_DIGEST], uint64_t now_ms,
 		 struct verify_result *ret) MUST_CHECK;
 
-/* A client certificate's names, as the SANs of provider->san: the first one that a certificate
- * provider takes. E_DENIED. */
-int verify_certificate(struct verify *, const struct str *sans, unsigned count, enum conf_san kind,
-		       struct verify_result *ret) MUST_CHECK;
-/* The kind of SAN that a certificate provider looks at; false: there is no such provider. */
-bool verify_wants_certificate(const struct verify *, enum conf_san *ret_kind);
+/* A client certificate, with its names of the kind that was wanted: the first one that the
+ * certificate provider admits. E_DENIED. */
+int verify_certificate(struct verify *, const struct io_peer *, struct verify_result *ret) MUST_CHECK;
+/* The kind of names that the certificate provider looks at; false: there is no such provider. */
+bool verify_wants_certificate(const struct verify *, enum cert_kind *ret_kind);
