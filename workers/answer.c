@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "proto/fields.h"
+#include "proto/redact.h"
 #include "proto/uuid.h"
 #include "workers/answer.h"
 #include "workers/request.h"
@@ -270,9 +271,10 @@ redact(struct rpc *r)
 {
 	struct str message = take_held(r), clean;
 	uint8_t prefix[GRPC_PREFIX];
+	bool changed;
 
 	if (message.p == NULL ||
-	    redact_config(message, driver_secret(r), r->arena, &clean) != 0) {
+	    redact_config(message, driver_secret(r), r->arena, &clean, &changed) != 0) {
 		broken(r, GRPC_INTERNAL, "the driver's ConfigResponse cannot be read");
 		return;
 	}

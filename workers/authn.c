@@ -89,7 +89,7 @@ refuse(struct authn_answer *ret, enum grpc_code code, const char *words)
 }
 
 static int
-accept(struct authn_answer *ret, struct identity *who)
+take(struct authn_answer *ret, struct identity *who)
 {
 	ret->who = identity_ref(who);
 	return 0;
@@ -259,7 +259,7 @@ check_token(struct authn *a, const struct authn_facts *f, struct str token,
 	struct identity *known = verdicts_find(a->verdicts, digest);
 	if (known != NULL && !is_over(known)) {
 		note_use(a, known);
-		return accept(ret, known);
+		return take(ret, known);
 	}
 	counters_add(a->worker->counters, COUNTER_auth_verified, 1);
 	int rc = verify_token(a->verify, a->worker->db, token, digest, clock_wall_ms(), &r);
@@ -290,7 +290,7 @@ check_certificate(struct authn *a, struct client *c, struct authn_answer *ret)
 		return is_over(c->certificate)
 			       ? refuse(ret, GRPC_UNAUTHENTICATED,
 					"the client certificate has expired")
-			       : accept(ret, c->certificate);
+			       : take(ret, c->certificate);
 	if (!c->tls || !verify_wants_certificate(a->verify, &kind))
 		return E_NOT_FOUND;
 	scratch = arena_new(ARENA_FIRST, ARENA_CEILING);
@@ -305,7 +305,7 @@ check_certificate(struct authn *a, struct client *c, struct authn_answer *ret)
 	if (rc != 0)
 		return refuse(ret, GRPC_UNAUTHENTICATED, r.why);
 	c->certificate = r.who;
-	return accept(ret, r.who);
+	return take(ret, r.who);
 }
 
 /* ---- the step ---- */
@@ -327,7 +327,7 @@ find_out(struct authn *a, const struct authn_facts *f, struct authn_answer *ret)
 	if (value.p == NULL || (a->worker->conf->providers_count == 0 &&
 				!a->worker->conf->auth_required)) {
 		if (!a->worker->conf->auth_required)
-			return accept(ret, a->anonymous);
+			return take(ret, a->anonymous);
 		return refuse(ret, GRPC_UNAUTHENTICATED,
 			      "no token: send \"authorization: Bearer TOKEN\"");
 	}

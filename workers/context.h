@@ -26,6 +26,8 @@ struct worker {
 	struct loop *loop;
 	struct db *db;
 	struct registry *registry; /* renewed when its generation moves */
+	uint64_t settings_generation;
+	int rollout; /* percentage set live, or ROLLOUT_CONFIGURED */
 	struct counters_slot *counters;
 	struct health_row *health;
 	struct authn *authn;

@@ -81,13 +81,11 @@ take_rows(struct keyring_set *s, const struct keys *rows)
 	s->keys = arena_array(s->arena, rows->count, sizeof *s->keys);
 	s->fetched_ms = rows->fetched_ms;
 	for (unsigned i = 0; s->keys != NULL && i < rows->count; i++) {
-		struct jwks_key *key = &s->keys[s->count];
+		const struct key *row = &rows->list[i];
 
-		if (jwks_key_from_der(rows->list[i].der, &key->key) != 0)
+		if (jwks_key_from_der(row->der, row->kid, row->algs, &s->keys[s->count]) != 0)
 			return E_SYNTAX;
 		s->count++;
-		key->kid = arena_str(s->arena, rows->list[i].kid);
-		key->algs = rows->list[i].algs;
 	}
 	return arena_failed(s->arena) ? E_NOMEM : 0;
 }

@@ -6,6 +6,7 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "policy/still.h"
 #include "proto/uuid.h"
 #include "workers/answer.h"
 #include "workers/route.h"
@@ -111,7 +112,7 @@ pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusa
 	struct worker *w = r->worker;
 	char sni[SNI_SIZE]; /* wish.sni is read by nobody after this */
 	struct router_view view = {w->conf, w->registry, w->health,
-				   segment_driver_sessions(w->setup->segment)};
+				   segment_driver_sessions(w->setup->segment), w->rollout};
 	uint64_t key = hash_stable(r->key.id, sizeof r->key.id,
 				   hash_stable(r->key.user.p, r->key.user.n, 0));
 
@@ -187,16 +188,14 @@ unbound(struct rpc *r)
 static enum rpc_step
 check_rights(struct rpc *r, const struct binder_found *b)
 {
-	const struct registry_cluster *c;
+	const struct registry_driver *d = worker_driver(r->worker, b->driver_id);
 	const char *why;
 
 	if (r->who->expired && b->created_ms > r->who->expires_ms)
 		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
-	if (!r->method->plan)
-		return STEP_ON;
-	c = registry_cluster(r->worker->registry, str_from(b->cluster));
-	if (teams_still_allowed(r->worker->conf, r->who, str_from(b->team), str_from(b->env),
-				c != NULL ? c->region : STR_NONE, &why) == 0)
+	if (!r->method->plan ||
+	    still_allowed(r->worker->conf, r->who, str_from(b->team), d->cluster, r->arena, &why) ==
+		    0)
 		return STEP_ON;
 	return rpc_refuse(r, GRPC_PERMISSION_DENIED, why);
 }
@@ -216,7 +215,7 @@ route_step(struct rpc *r)
 	case E_NOT_FOUND: return unbound(r);
 	default: return rpc_unavailable(r, "the session store cannot be read", 1000);
 	}
-	if (check_rights(r, &found) != STEP_ON || use_binding(r, &found) != STEP_ON)
+	if (use_binding(r, &found) != STEP_ON || check_rights(r, &found) != STEP_ON)
 		return STEP_END;
 	binder_touch(r->worker->binder, &r->key, &found);
 	return STEP_ON;

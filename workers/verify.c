@@ -166,7 +166,8 @@ check_personal(struct check *c)
 		return deny(c->ret, "malformed personal token: mistyped or cut short");
 	if (c->v->setup.pepper == NULL)
 		return deny(c->ret, "personal tokens cannot be checked here");
-	pat_digest(c->v->setup.pepper, c->token, digest);
+	if (pat_digest(c->v->setup.pepper, c->token, digest) != 0)
+		return deny(c->ret, "out of memory");
 	switch (read_row(c, digest, &t)) {
 	case 0: break;
 	case E_NOT_FOUND: return deny(c->ret, "unknown token");
@@ -191,26 +192,18 @@ check_personal(struct check *c)
 
 /* ---- signed tokens ---- */
 
-static bool
-may_verify(const struct jwks_key *key, const struct jwt *jwt)
-{
-	return jwt->kid.p == NULL || key->kid.p == NULL || str_eq(jwt->kid, key->kid);
-}
-
 /* E_AGAIN: no key of that id. */
 static int
 check_signature(struct check *c, unsigned provider)
 {
 	const struct keyring_set *set = keyring_get(c->v->setup.keyring, provider);
-	bool any = false, fits = false;
+	bool named = false, fits = false;
 
 	for (unsigned i = 0; i < set->count; i++) {
 		const struct jwks_key *key = &set->keys[i];
 
-		if (!may_verify(key, c->jwt))
-			continue;
-		any = true;
-		if ((key->algs & 1u << c->jwt->alg) == 0)
+		named |= str_eq(key->kid, c->jwt->kid);
+		if (!jwks_fits(key, c->jwt))
 			continue;
 		fits = true;
 		if (jwks_verify(key, c->jwt) == 0)
@@ -218,7 +211,7 @@ check_signature(struct check *c, unsigned provider)
 	}
 	if (fits)
 		return deny(c->ret, "the token's signature is wrong");
-	if (any)
+	if (named)
 		return deny(c->ret, "the token's algorithm is not that of its key");
 	c->ret->provider = provider;
 	c->ret->issued_ms = c->jwt->iat_s * 1000;

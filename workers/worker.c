@@ -8,6 +8,8 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/pool.h"
+#include "policy/rollout.h"
+#include "shm/settings.h"
 #include "workers/accept.h"
 #include "workers/authn.h"
 #include "workers/binder.h"
@@ -26,8 +28,29 @@
 
 static int exit_status;
 
-void
-worker_refresh(struct worker *w)
+/* What cannot be read leaves what was read last in force. */
+static void
+refresh_settings(struct worker *w)
+{
+	uint64_t now = atomic_load_explicit(
+		segment_generation(w->setup->segment, SEGMENT_SETTINGS), memory_order_acquire);
+	int rollout, rc;
+
+	if (now == w->settings_generation)
+		return;
+	w->settings_generation = now;
+	rc = db_read_begin(w->db);
+	if (rc == 0)
+		rc = settings_rollout(w->db, &rollout);
+	db_read_end(w->db);
+	if (rc == 0)
+		w->rollout = rollout;
+	else
+		log_error(NULL, "cannot read the settings: %s", err_text(rc));
+}
+
+static void
+refresh_registry(struct worker *w)
 {
 	uint64_t now = atomic_load_explicit(segment_registry_generation(w->setup->segment),
 					    memory_order_acquire);
@@ -43,6 +66,13 @@ worker_refresh(struct worker *w)
 	}
 	registry_unref(&w->registry);
 	w->registry = fresh;
+}
+
+void
+worker_refresh(struct worker *w)
+{
+	refresh_settings(w);
+	refresh_registry(w);
 }
 
 bool
@@ -177,7 +207,11 @@ open_store(void *arg)
 int
 worker_run(const struct worker_setup *setup)
 {
-	struct worker w = {.magic = WORKER_MAGIC, .setup = setup, .conf = setup->conf};
+	struct worker w = {.magic = WORKER_MAGIC,
+			   .setup = setup,
+			   .conf = setup->conf,
+			   .settings_generation = UINT64_MAX,
+			   .rollout = ROLLOUT_CONFIGURED};
 
 	w.child = (struct child){.go = go, .drain = drain, .arg = &w};
 	child_enter(&w.child, &setup->seat, setup->segment);
