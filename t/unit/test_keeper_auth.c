@@ -5,7 +5,7 @@
 #include "t/unit/keeper_rig.h"
 
 #define DAY_MS	  (24ull * 3600 * 1000)
-#define TOKENS	  600 /* more than a queue that nobody reads takes */
+#define TOKENS	  400 /* more than a queue that nobody reads takes */
 #define SWEPT	  450 /* several steps of the walk */
 #define MINUTE_MS 60000u
 
