@@ -503,6 +503,20 @@ Test(conf_files, a_relative_path_of_the_file)
 
 /* ---- the schema itself ---- */
 
+/* One or two, known to the row `type` beside this one, which is filled before it. */
+static void
+expect_types(const struct schema_row *row, struct str types)
+{
+	const struct schema_row *type = schema_type_row(row);
+	unsigned count = 0;
+
+	cr_expect_lt(type, row, "%s", row->path);
+	for (; types.p != NULL; count++)
+		cr_expect_geq(schema_word(type->words, str_cut(types, ' ', &types)), 0, "%s",
+			      row->path);
+	cr_expect_leq(count, 2, "%s", row->path);
+}
+
 Test(schema, rows_are_sound)
 {
 	for (size_t i = 0; i < schema_count; i++) {
@@ -515,6 +529,8 @@ Test(schema, rows_are_sound)
 		cr_expect(!r->required || r->fallback == NULL, "%s", r->path);
 		cr_expect_leq(r->min, r->max, "%s", r->path);
 		cr_expect(r->type != SCHEMA_ENUM || r->words != NULL, "%s", r->path);
+		if (r->types != NULL)
+			expect_types(r, str_from(r->types));
 	}
 }
 
