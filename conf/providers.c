@@ -222,11 +222,15 @@ check_certificate(struct loading *l, const struct conf_provider *p)
 		     "otherwise");
 }
 
-static void
+/* False: there are so many that they are not even looked at. */
+static bool
 check_count(struct loading *l)
 {
 	const struct conf *c = l->conf;
+	unsigned subjects = 0;
 
+	for (unsigned i = 0; i < c->providers_count; i++)
+		subjects += c->providers[i].subjects_count;
 	if (c->auth_required && c->providers_count == 0)
 		loading_fail(
 			l, c, "auth.providers", -1,
@@ -235,13 +239,17 @@ check_count(struct loading *l)
 	if (c->providers_count > PROVIDERS_MAX)
 		loading_fail(l, c, "auth.providers", -1, "%u providers, at most %u are possible",
 			     c->providers_count, PROVIDERS_MAX);
+	if (subjects > PROVIDERS_SUBJECTS_MAX)
+		loading_fail(l, c, "auth.providers", -1,
+			     "%u subjects in all providers, at most %u are possible", subjects,
+			     PROVIDERS_SUBJECTS_MAX);
+	return c->providers_count <= PROVIDERS_MAX && subjects <= PROVIDERS_SUBJECTS_MAX;
 }
 
 void
 providers_check(struct loading *l)
 {
-	check_count(l);
-	if (l->conf->providers_count > PROVIDERS_MAX)
+	if (!check_count(l))
 		return;
 	check_unique(l);
 	check_only_one(l, PROVIDER_PAT, "pat");

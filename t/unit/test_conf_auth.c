@@ -348,6 +348,23 @@ Test(conf_auth, providers_fit_the_shared_segment)
 	buf_free(&text);
 }
 
+Test(conf_auth, subjects_have_a_bound)
+{
+	struct buf text;
+
+	buf_init(&text, 1u << 20);
+	buf_add_str(&text, STR(HEAD "    - name: a\n      type: oidc\n      " ISSUER
+				    "\n      audience: [x]\n      subjects:\n"));
+	for (unsigned i = 0; i < PROVIDERS_SUBJECTS_MAX; i++)
+		buf_printf(&text, "        - match: \"system:serviceaccount:team-%u:*\"\n", i);
+	cr_expect_eq(rig_load(buf_cstr(&text)), 0, "%s", rig_errors());
+	buf_add_str(&text, STR("        - match: x\n"));
+	cr_expect_eq(rig_load(buf_cstr(&text)), E_SYNTAX);
+	cr_expect_str_eq(rig_errors(), "3:3: auth.providers: 1001 subjects in all providers, at "
+				       "most 1000 are possible\n");
+	buf_free(&text);
+}
+
 /* ---- the sample ---- */
 
 /* "#key: value" becomes "key: value", "#- x" becomes "- x"; what has a blank behind its # is a
