@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
+#include "conf/pattern.h"
 #include "lib/panic.h"
 #include "proto/jwt.h"
 #include "proto/pat.h"
@@ -218,31 +219,6 @@ check_signature(struct check *c, unsigned provider)
 	return E_AGAIN;
 }
 
-static bool
-matches(struct str pattern, struct str s)
-{
-	struct str star = STR_NONE; /* the pattern behind the last *, and where it was tried */
-	size_t tried = 0, i = 0;
-
-	while (i < s.n) {
-		if (pattern.n > 0 && pattern.p[0] == '*') {
-			star = pattern = (struct str){pattern.p + 1, pattern.n - 1};
-			tried = i;
-		} else if (pattern.n > 0 && pattern.p[0] == s.p[i]) {
-			pattern = (struct str){pattern.p + 1, pattern.n - 1};
-			i++;
-		} else if (star.p != NULL) {
-			pattern = star;
-			i = ++tried;
-		} else {
-			return false;
-		}
-	}
-	while (pattern.n > 0 && pattern.p[0] == '*')
-		pattern = (struct str){pattern.p + 1, pattern.n - 1};
-	return pattern.n == 0;
-}
-
 /* Where subjects are listed, each has its place or none at all. */
 static int
 apply_subjects(const struct conf_provider *p, struct str subject, struct identity *who)
@@ -250,7 +226,7 @@ apply_subjects(const struct conf_provider *p, struct str subject, struct identit
 	for (unsigned i = 0; i < p->subjects_count; i++) {
 		const struct conf_subject *s = &p->subjects[i];
 
-		if (!matches(s->match, subject))
+		if (!pattern_matches(s->match, subject))
 			continue;
 		if (s->user.n > 0)
 			who->user = s->user;
