@@ -352,7 +352,7 @@ Test(jwks, what_libjwt_thinks_of_ours)
 
 /* ---- key sets ---- */
 
-/* 2048 bits of ones: odd, with small factors. 2040 bits: the example without its last byte. */
+/* The example cut to 1016 bits. */
 #define N_1016                                                                  \
 	"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-" \
 	"4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9w"
