@@ -44,7 +44,7 @@ static EVP_PKEY *keys[RIG_KINDS];
 void
 rig_open(void)
 {
-	rig_arena = arena_new(4096, 8u << 20);
+	rig_arena = arena_new(4096, 64u << 20);
 }
 
 void
