@@ -5,21 +5,29 @@
 #include <stdlib.h>
 #include "conf/keyset.h"
 #include "conf/secret.h"
+#include "proto/jwks.h"
+
+_Static_assert(KEYSET_MAX == JWKS_TEXT_MAX, "both say 256 KiB");
 
 #define P "auth.providers[]."
 
-/* NULL, or what is wrong with the text of a key set. */
+/* NULL, or what is wrong with the text of a key set. The keys themselves are made by whoever checks
+ * tokens with them. */
 static const char *
-keys_wrong(struct str text)
+keys_wrong(struct str text, struct arena *arena)
 {
-	for (size_t i = 0; i < text.n; i++)
-		if (strchr(" \t\r\n", text.p[i]) == NULL || text.p[i] == '\0')
-			return text.p[i] == '{' ? NULL : "is no key set (JWKS)";
-	return "is empty";
+	struct jwks_key *keys;
+	unsigned count;
+	const char *why;
+
+	if (jwks_parse(text, arena, &keys, &count, &why) != 0)
+		return why;
+	jwks_free(keys, count);
+	return NULL;
 }
 
 static const char *
-authority_wrong(struct str text)
+authority_wrong(struct str text, struct arena *arena)
 {
 	static const char mark[] = "-----BEGIN CERTIFICATE-----";
 
@@ -31,7 +39,7 @@ authority_wrong(struct str text)
 /* The file's text in buf; STR_NONE after an error, which has been told. */
 static struct str
 take(struct loading *l, const struct conf_provider *p, struct str file, const char *key, char *buf,
-     const char *(*wrong)(struct str text))
+     const char *(*wrong)(struct str text, struct arena *))
 {
 	struct str text = {buf, 0};
 	const char *why = NULL;
@@ -40,7 +48,7 @@ take(struct loading *l, const struct conf_provider *p, struct str file, const ch
 	if (l->reader->read_public(file.p, buf, KEYSET_MAX, &text.n, words, sizeof(words)) != 0)
 		why = words;
 	else
-		why = wrong(text);
+		why = wrong(text, l->conf->arena);
 	if (why == NULL)
 		return text;
 	loading_fail(l, p, key, -1, "%s: %s", file.p, why);

@@ -36,6 +36,8 @@ read_fake(const char *path, char *buf, size_t size, size_t *ret_n, char *words, 
 		{"/t/twins", "s3cret alice\ns3cret-x carol\ns3cret bob\n"},
 		{"/t/none", "# nobody\n"},
 		{"/t/kubernetes.jwks", key_set},
+		{"/t/secret.jwks", "{\"keys\":[{\"kty\":\"oct\",\"k\":"
+				   "\"czNjcmV0LW9mLTMyLWJ5dGVzLWZvci1ITUFDLTI1Ng\"}]}"},
 		{"/t/company-ca.crt", "it\n-----BEGIN CERTIFICATE-----\nMII\n"},
 		{"/t/blank", " \n"},
 	};

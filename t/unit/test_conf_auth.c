@@ -224,10 +224,13 @@ static const struct refusal {
 	 "4:110: auth.providers[0].ca: has no use beside jwks_file: nothing is fetched then\n"},
 	{OIDC("issuer: i, jwks_file: nowhere"),
 	 "4:66: auth.providers[0].jwks_file: /t/nowhere: not here\n"},
-	{OIDC("issuer: i, jwks_file: blank"),
-	 "4:66: auth.providers[0].jwks_file: /t/blank: is empty\n"},
-	{OIDC("issuer: i, jwks_file: tokens"),
-	 "4:66: auth.providers[0].jwks_file: /t/tokens: is no key set (JWKS)\n"},
+	{OIDC("issuer: i, jwks_file: blank"), "4:66: auth.providers[0].jwks_file: /t/blank: the "
+					      "set is no JSON object, or has a name twice\n"},
+	{OIDC("issuer: i, jwks_file: tokens"), "4:66: auth.providers[0].jwks_file: /t/tokens: the "
+					       "set is no JSON object, or has a name twice\n"},
+	{OIDC("issuer: i, jwks_file: secret.jwks"),
+	 "4:66: auth.providers[0].jwks_file: /t/secret.jwks: the set has no key that can verify "
+	 "signatures\n"},
 	{OIDC("issuer: \"https://i\", ca: tokens"),
 	 "4:69: auth.providers[0].ca: /t/tokens: holds no certificate in PEM\n"},
 	{AUTH("name: a, type: oidc, audience: [], " ISSUER),
