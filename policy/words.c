@@ -9,6 +9,8 @@ words_add(struct words_list *l, struct str name)
 	for (unsigned i = 0; i < l->count; i++)
 		if (str_eq(l->names[i], name))
 			return;
+	if (name.n == 0)
+		return;
 	if (l->count == WORDS_NAMES)
 		l->more = true;
 	else

@@ -18,7 +18,7 @@ struct words_list {
 	bool more; /* there were others */
 };
 
-void words_add(struct words_list *, struct str name); /* each once */
+void words_add(struct words_list *, struct str name); /* each once, and no empty one */
 /* "a, b, c", "a, b, ..." or "none". Never NULL. */
 const char *words_text(const struct words_list *, struct arena *);
 /* One line of valid UTF-8, cut to WORDS_SHOWN bytes. Never NULL. */

@@ -124,3 +124,16 @@ Test(rollout, percentage_that_counts)
 	cr_expect_eq(rollout_percent(&world.conf, 70), 70);
 	cr_expect_eq(rollout_percent(&world.conf, 1000), 100);
 }
+
+Test(rollout, words)
+{
+	cr_expect_str_eq(rollout_words(ROLLOUT_TEAM_DENIED, STR("fe"), world.arena),
+			 "Spark Connect is not switched on for team \"fe\": please keep to your "
+			 "present way of running Spark");
+	cr_expect_str_eq(
+		rollout_words(ROLLOUT_USER_DENIED, STR("fe"), world.arena),
+		"Spark Connect is not switched on for you: please keep to your present way "
+		"of running Spark");
+	cr_expect_not_null(strstr(rollout_words(ROLLOUT_NOT_YET, STR("fe"), world.arena),
+				  "the turn of team \"fe\" has not come yet"));
+}

@@ -197,6 +197,35 @@ Test(router, no_default_env)
 	cr_expect(strstr(no.words, "no env given") != NULL && strstr(no.words, "x-env") != NULL &&
 			  strstr(no.words, "prod, dev") != NULL,
 		  "%s", no.words);
+	world.conf.header_env.count = 0;
+	cr_assert_eq(world_pick(&w, 1, &c, &no), E_DENIED);
+	cr_expect_str_eq(no.words, "no env given: ask for a host that a cluster lists");
+}
+
+/* The environment is asked for of members only. */
+Test(router, no_default_env_for_strangers)
+{
+	struct identity who = {.verified = true};
+	struct router_wish w = {.team = STR("fe"), .who = &who};
+	struct router_choice c;
+	struct router_refusal no;
+
+	world.conf.default_env = STR_NONE;
+	cr_assert_eq(world_pick(&w, 1, &c, &no), E_DENIED);
+	cr_expect_eq(no.code, GRPC_PERMISSION_DENIED);
+}
+
+/* A default that is an alias is resolved like any other. */
+Test(router, default_env_by_another_name)
+{
+	struct identity who = {0};
+	struct router_wish w = {.team = STR("fe"), .who = &who};
+	struct router_choice c;
+	struct router_refusal no;
+
+	world.conf.default_env = STR("production");
+	cr_assert_eq(world_pick(&w, 1, &c, &no), 0, "%s", no.words);
+	cr_expect(str_eq(c.env, STR("prod")));
 }
 
 /* ---- which driver ---- */

@@ -131,6 +131,31 @@ Test(teams, group_that_counts)
 	cr_expect_null(teams_group(&world.conf, &fe, STR("data")).p);
 }
 
+/* Names of every length that differ in one byte, wherever it is. */
+Test(teams, near_names)
+{
+	char group[41], other[41];
+
+	for (size_t n = 1; n < sizeof group; n++) {
+		struct str listed = {group, n}, claimed = {other, n};
+		struct identity who = {.verified = true, .groups = &claimed, .groups_count = 1};
+
+		memset(group, 'g', n);
+		memset(other, 'g', n);
+		world.teams[T_FE].groups = &listed;
+		world.teams[T_FE].groups_count = 1;
+		cr_expect(teams_is_member(&world.conf, &who, STR("fe")), "%zu bytes", n);
+		for (size_t i = 0; i < n; i++) {
+			other[i] = 'h';
+			cr_expect_not(teams_is_member(&world.conf, &who, STR("fe")),
+				      "%zu bytes, other at %zu", n, i);
+			other[i] = 'g';
+		}
+		claimed.n = n - 1;
+		cr_expect_not(teams_is_member(&world.conf, &who, STR("fe")), "%zu bytes, less", n);
+	}
+}
+
 /* A team that no longer lists a group, or is gone, has lost its members. */
 Test(teams, members_are_lost)
 {

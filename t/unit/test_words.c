@@ -19,6 +19,8 @@ Test(words, lists)
 	cr_expect_str_eq(words_text(&list, world.arena), "a");
 	words_add(&list, STR("bc"));
 	words_add(&list, STR("a"));
+	words_add(&list, STR(""));
+	words_add(&list, STR_NONE);
 	cr_expect_str_eq(words_text(&list, world.arena), "a, bc");
 	list = (struct words_list){.count = 0};
 	for (unsigned i = 0; i <= WORDS_NAMES; i++) {
