@@ -46,7 +46,6 @@ configure(const char *folder, enum rig_kind kind)
 	f = fopen(path, "w");
 	ASSERT(f != NULL && fwrite(jwks.p, 1, jwks.len, f) == jwks.len && fclose(f) == 0);
 	buf_free(&jwks);
-	jwks_free(&key, 1);
 	snprintf(yaml, sizeof yaml,
 		 "listeners: [{address: \"127.0.0.1:1\"}]\n"
 		 "auth: {providers: [{name: idp, type: oidc, issuer: \"https://idp\","
@@ -74,7 +73,8 @@ header(enum rig_kind kind, enum jwt_alg alg, unsigned number)
 }
 
 static double
-measure(struct authn *a, struct client *c, const struct str *headers, unsigned count, unsigned calls)
+measure(struct authn *a, struct client *c, const struct str *headers, unsigned count,
+	unsigned calls)
 {
 	struct authn_facts facts = {.client = c};
 	struct authn_answer answer;

@@ -244,8 +244,7 @@ bind_clone(struct rpc *r)
 		return;
 	}
 	pool_append(&r->held, message.p - GRPC_PREFIX, message.n + GRPC_PREFIX);
-	if (status_cloned_session(message, &id) != 0 ||
-	    uuid_parse(id, key.id) != 0) {
+	if (status_cloned_session(message, &id) != 0 || uuid_parse(id, key.id) != 0) {
 		broken(r, GRPC_INTERNAL, "the driver's CloneSessionResponse names no session");
 		return;
 	}

@@ -16,10 +16,10 @@
 #include "workers/throttle.h"
 #include "workers/verify.h"
 
-#define WAIT_MS	      3000u /* for keys; the controller's fetch takes one or two round trips */
-#define LOOK_MS	      50u
-#define WAITING_MAX   1024u
-#define FETCH_GAP_MS  60000u /* between two fetches because of unknown keys */
+#define WAIT_MS	       3000u /* for keys; the controller's fetch takes one or two round trips */
+#define LOOK_MS	       50u
+#define WAITING_MAX    1024u
+#define FETCH_GAP_MS   60000u /* between two fetches because of unknown keys */
 #define FETCH_SLACK_MS 60000u /* clocks differ */
 #define USED_MS	       60000u /* how often the store is told that a token is used */
 #define ARENA_FIRST    1024
@@ -102,8 +102,8 @@ static bool
 refresh(struct authn *a)
 {
 	struct worker *w = a->worker;
-	uint64_t keys = atomic_load_explicit(
-		segment_generation(w->setup->segment, SEGMENT_KEYS), memory_order_acquire);
+	uint64_t keys = atomic_load_explicit(segment_generation(w->setup->segment, SEGMENT_KEYS),
+					     memory_order_acquire);
 	uint64_t tokens = atomic_load_explicit(
 		segment_generation(w->setup->segment, SEGMENT_TOKENS), memory_order_acquire);
 	bool others = keys != a->keys_generation;
@@ -287,10 +287,9 @@ check_certificate(struct authn *a, struct client *c, struct authn_answer *ret)
 	enum cert_kind kind;
 
 	if (c->certificate != NULL)
-		return is_over(c->certificate)
-			       ? refuse(ret, GRPC_UNAUTHENTICATED,
-					"the client certificate has expired")
-			       : take(ret, c->certificate);
+		return is_over(c->certificate) ? refuse(ret, GRPC_UNAUTHENTICATED,
+							"the client certificate has expired")
+					       : take(ret, c->certificate);
 	if (!c->tls || !verify_wants_certificate(a->verify, &kind))
 		return E_NOT_FOUND;
 	scratch = arena_new(ARENA_FIRST, ARENA_CEILING);
@@ -324,8 +323,8 @@ find_out(struct authn *a, const struct authn_facts *f, struct authn_answer *ret)
 		if (rc != E_NOT_FOUND)
 			return rc;
 	}
-	if (value.p == NULL || (a->worker->conf->providers_count == 0 &&
-				!a->worker->conf->auth_required)) {
+	if (value.p == NULL ||
+	    (a->worker->conf->providers_count == 0 && !a->worker->conf->auth_required)) {
 		if (!a->worker->conf->auth_required)
 			return take(ret, a->anonymous);
 		return refuse(ret, GRPC_UNAUTHENTICATED,

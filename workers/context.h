@@ -13,6 +13,7 @@
 #include "workers/worker.h"
 
 struct binder;
+struct misgivings;
 struct driver_pool;
 struct client;
 struct acceptor;
@@ -32,6 +33,7 @@ struct worker {
 	struct health_row *health;
 	struct authn *authn;
 	struct binder *binder;
+	struct misgivings *misgivings;
 	struct driver_pool *drivers;
 	struct acceptor *acceptors;
 	struct client *clients; /* list */

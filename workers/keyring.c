@@ -112,8 +112,8 @@ keyring_refresh(struct keyring *k, struct db *db)
 		const struct conf_provider *p = &k->conf->providers[i];
 		struct keyring_set fresh;
 
-		if (k->sets[i].fixed ||
-		    (p->type != PROVIDER_OIDC && p->type != PROVIDER_SERVICE) || !begin(&fresh))
+		if (k->sets[i].fixed || (p->type != PROVIDER_OIDC && p->type != PROVIDER_SERVICE) ||
+		    !begin(&fresh))
 			continue;
 		int rc = load(&fresh, p, db);
 		if (rc != 0) {

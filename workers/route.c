@@ -9,6 +9,7 @@
 #include "policy/still.h"
 #include "proto/uuid.h"
 #include "workers/answer.h"
+#include "workers/misgivings.h"
 #include "workers/route.h"
 
 #define ANONYMOUS "anonymous"
@@ -25,8 +26,7 @@ take_key(struct rpc *r)
 		r->key.user = who->user; /* the RPC has its reference */
 		r->user_name = who->name.n > 0 ? who->name : who->user;
 	} else {
-		r->key.user = arena_str(r->arena,
-					e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS));
+		r->key.user = arena_str(r->arena, e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS));
 		r->user_name = e->user_name.n > 0 ? arena_str(r->arena, e->user_name) : STR_NONE;
 	}
 	str_copy(r->session_text, sizeof r->session_text, e->session_id);
@@ -125,16 +125,25 @@ pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusa
 }
 
 static enum rpc_step
+refuse_wish(struct rpc *r, const struct router_refusal *no)
+{
+	if (no->code == GRPC_UNAVAILABLE)
+		return rpc_unavailable(r, no->words, 1000);
+	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
+		misgivings_put(r->worker->misgivings, &r->key, no);
+	return rpc_refuse(r, no->code, no->words);
+}
+
+static enum rpc_step
 bind_new(struct rpc *r)
 {
 	struct worker *w = r->worker;
 	struct router_refusal no;
 
-	if (pick(r, &r->choice, &no) != 0) {
-		if (no.code == GRPC_UNAVAILABLE)
-			return rpc_unavailable(r, no.words, 1000);
+	if (misgivings_find(w->misgivings, &r->key, &no))
 		return rpc_refuse(r, no.code, no.words);
-	}
+	if (pick(r, &r->choice, &no) != 0)
+		return refuse_wish(r, &no);
 	registry_unref(&r->registry);
 	r->registry = registry_ref(w->registry);
 	r->ask.done = bind_done;
@@ -168,6 +177,14 @@ route_elsewhere(struct rpc *r)
 	return true;
 }
 
+static void
+take_pairs(struct rpc *r)
+{
+	router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
+	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
+		misgivings_drop(r->worker->misgivings, &r->key); /* asked anew */
+}
+
 static enum rpc_step
 unbound(struct rpc *r)
 {
@@ -179,7 +196,7 @@ unbound(struct rpc *r)
 	if (r->who->expired)
 		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
 	if (r->method->id == METHOD_CONFIG && r->envelope.whole)
-		router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
+		take_pairs(r);
 	return bind_new(r);
 }
 
@@ -193,9 +210,8 @@ check_rights(struct rpc *r, const struct binder_found *b)
 
 	if (r->who->expired && b->created_ms > r->who->expires_ms)
 		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
-	if (!r->method->plan ||
-	    still_allowed(r->worker->conf, r->who, str_from(b->team), d->cluster, r->arena, &why) ==
-		    0)
+	if (!r->method->plan || still_allowed(r->worker->conf, r->who, str_from(b->team),
+					      d->cluster, r->arena, &why) == 0)
 		return STEP_ON;
 	return rpc_refuse(r, GRPC_PERMISSION_DENIED, why);
 }

@@ -46,28 +46,35 @@ hash_address(const struct throttle *t, const struct sock_addr *a)
 	return hash_sip(&t->key, a->bytes, a->family == AF_INET ? 4 : 8) | 1;
 }
 
-static struct bucket *
-find(struct throttle *t, uint64_t address)
+static uint64_t
+debt_at(const struct bucket *b, uint64_t now_ms)
 {
-	struct bucket *set = t->buckets[address / 2 % SETS], *oldest = &set[0];
+	uint64_t passed = now_ms - b->last_ms;
+
+	return b->debt_ms > passed ? b->debt_ms - passed : 0;
+}
+
+static struct bucket *
+find(struct throttle *t, uint64_t address, uint64_t now_ms)
+{
+	struct bucket *set = t->buckets[address / 2 % SETS], *least = &set[0];
 
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (set[i].address == address)
 			return &set[i];
-		if (set[i].last_ms < oldest->last_ms)
-			oldest = &set[i];
+		if (debt_at(&set[i], now_ms) < debt_at(least, now_ms))
+			least = &set[i];
 	}
-	*oldest = (struct bucket){.address = address};
-	return oldest;
+	*least = (struct bucket){.address = address};
+	return least;
 }
 
 bool
 throttle_failed(struct throttle *t, const struct sock_addr *from, uint64_t now_ms)
 {
-	struct bucket *b = find(t, hash_address(t, from));
-	uint64_t passed = now_ms - b->last_ms;
+	struct bucket *b = find(t, hash_address(t, from), now_ms);
 
-	b->debt_ms = b->debt_ms > passed ? b->debt_ms - passed : 0;
+	b->debt_ms = debt_at(b, now_ms);
 	b->last_ms = now_ms;
 	if (b->debt_ms >= t->limit_ms)
 		return true;

@@ -3,7 +3,7 @@
  * whoever shares the address (a NAT, a notebook host) does not suffer.
  *
  * One per worker; a fixed table by hash of the address (IPv6: of its /64), in which a newcomer takes
- * the place of the one that has been quiet for longest. Pure but for its memory.
+ * the place of the one with the fewest failures. Pure but for its memory.
  */
 #pragma once
 #include <stdbool.h>

@@ -389,6 +389,7 @@ verify_certificate(struct verify *v, const struct io_peer *peer, struct verify_r
 		if (is_user(peer->names[i]) && apply_subjects(p, peer->names[i], &who) == 0)
 			return make(ret, &who);
 	}
-	return deny(ret, peer->names_count == 0 ? "the client certificate carries no name of the wanted kind"
-				    : "the client certificate's name is not admitted here");
+	return deny(ret, peer->names_count == 0
+				 ? "the client certificate carries no name of the wanted kind"
+				 : "the client certificate's name is not admitted here");
 }

@@ -16,6 +16,7 @@
 #include "workers/client.h"
 #include "workers/context.h"
 #include "workers/driver_pool.h"
+#include "workers/misgivings.h"
 #include "workers/rpc.h"
 
 #define WORKER_MAGIC	 0x574F524Bu
@@ -32,8 +33,8 @@ static int exit_status;
 static void
 refresh_settings(struct worker *w)
 {
-	uint64_t now = atomic_load_explicit(
-		segment_generation(w->setup->segment, SEGMENT_SETTINGS), memory_order_acquire);
+	uint64_t now = atomic_load_explicit(segment_generation(w->setup->segment, SEGMENT_SETTINGS),
+					    memory_order_acquire);
 	int rollout, rc;
 
 	if (now == w->settings_generation)
@@ -220,6 +221,7 @@ worker_run(const struct worker_setup *setup)
 	w.health = segment_health(setup->segment);
 	w.authn = authn_new(&w);
 	w.binder = binder_new(&w);
+	w.misgivings = misgivings_new();
 	w.drivers = driver_pool_new(&w);
 	loop_timer_start(w.loop, &w.second, 1, OPEN_RETRY_MS, open_store, &w);
 	loop_run(w.loop);
@@ -230,6 +232,7 @@ worker_run(const struct worker_setup *setup)
 	rpc_trim();
 	driver_pool_free(&w.drivers);
 	binder_free(&w.binder);
+	misgivings_free(&w.misgivings);
 	authn_free(&w.authn);
 	registry_unref(&w.registry);
 	db_close(&w.db);
