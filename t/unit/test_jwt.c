@@ -1,4 +1,4 @@
-/* proto/jwt: what the gate lets through, and what it then says. Signatures: test_jwks.c. */
+/* proto/jwt: what the gate lets through, and what it then says. Signatures: test_signature.c. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include "proto/jwt.h"

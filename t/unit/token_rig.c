@@ -194,3 +194,21 @@ rig_sign(enum rig_kind kind, enum jwt_alg alg, const char *kid, const char *clai
 
 	return rig_sign_as(kind, alg, header, claims);
 }
+
+const enum rig_kind rig_kind_of[JWT_ALGS] = {RIG_RSA,  RIG_RSA,	 RIG_RSA,    RIG_RSA,
+					     RIG_P256, RIG_P384, RIG_ED25519};
+
+/* 0, E_DENIED, or what jwt_read() said. */
+int
+rig_verify(const struct jwks_key *k, struct str token)
+{
+	struct jwt t;
+	const char *why;
+	int err = jwt_read(token, rig_arena, &t, &why);
+
+	if (err < 0)
+		return err;
+	err = jwks_verify(k, &t);
+	jwt_clear(&t);
+	return err;
+}
