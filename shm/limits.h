@@ -3,6 +3,7 @@
  */
 #pragma once
 
-#define SEGMENT_PROCS	 512  /* process rows */
-#define SEGMENT_DRIVERS	 1024 /* driver slots */
-#define SEGMENT_COUNTERS 512  /* counter slots, one per process row */
+#define SEGMENT_PROCS	  512  /* process rows */
+#define SEGMENT_DRIVERS	  1024 /* driver slots */
+#define SEGMENT_COUNTERS  512  /* counter slots, one per process row */
+#define SEGMENT_PROVIDERS 32   /* providers of tokens in a configuration */

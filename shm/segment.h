@@ -34,6 +34,10 @@ struct counters_slot *segment_counters(struct segment *); /* SEGMENT_COUNTERS of
 /* Moves whenever the registry in LMDB has changed. Writer: keeper. Readers: all, once per loop turn
  * or timer. */
 _Atomic uint64_t *segment_registry_generation(struct segment *);
+/* Move whenever something was committed to that table that others must see: load the number before
+ * the rows, and read again when it is another. Writer: keeper. Readers: workers, controller. */
+enum segment_what { SEGMENT_TOKENS, SEGMENT_KEYS, SEGMENT_SETTINGS, SEGMENT_WHATS };
+_Atomic uint64_t *segment_generation(struct segment *, enum segment_what);
 /* Live bindings per driver slot. Writer: keeper. Readers: workers (placement), controller. */
 _Atomic uint32_t *segment_driver_sessions(struct segment *);
 /* 1 while the keeper can commit (not disk-full, not broken). Writer: keeper. */

@@ -7,6 +7,7 @@
 #include "h2/h2.h"
 #include "lib/sock.h"
 #include "shm/sessions.h"
+#include "shm/tokens.h"
 
 struct worker;
 
@@ -28,5 +29,8 @@ unsigned client_end_all(struct worker *); /* UNAVAILABLE to every RPC under way;
 void client_close_all(struct worker *);	  /* at once */
 /* Ends every RPC under way of this session with SESSION_CLOSED (an administrator closed it). */
 void client_session_closed(struct worker *, const struct session_key *);
+/* Ends every RPC under way of this token with UNAUTHENTICATED (it was revoked). digest: under which
+ * it may be remembered. */
+void client_token_revoked(struct worker *, struct str id, const uint8_t digest[TOKEN_DIGEST]);
 /* "client=7 peer=127.0.0.1:4711" */
 const char *client_text(const struct client *, char *buf, size_t size);

@@ -18,9 +18,13 @@ static struct str fe_envs[] = {STR("dev"), STR("prod"), STR("qa")};
 static struct str ml_groups[] = {STR("ml")};
 static struct str audit_groups[] = {STR("auditors")};
 static struct conf_team teams[] = {
-	{STR("fe"), fe_groups, fe_envs, 2, 3},
-	{STR("ml"), ml_groups, NULL, 1, 0},
-	{STR("audit"), audit_groups, NULL, 1, 0}, /* has no cluster */
+	{.name = STR("fe"),
+	 .groups = fe_groups,
+	 .groups_count = 2,
+	 .envs = fe_envs,
+	 .envs_count = 3},
+	{.name = STR("ml"), .groups = ml_groups, .groups_count = 1},
+	{.name = STR("audit"), .groups = audit_groups, .groups_count = 1}, /* has no cluster */
 };
 static struct str team_names[] = {STR("x-team"), STR("x-group")};
 static struct str env_names[] = {STR("x-env"), STR("x-environment")};
@@ -221,7 +225,10 @@ static void
 check_row(const struct row *r)
 {
 	struct str group = str_from(r->group);
-	struct identity who = {r->group != NULL, STR("u1"), &group, r->group != NULL};
+	struct identity who = {.verified = r->group != NULL,
+			       .user = STR("u1"),
+			       .groups = &group,
+			       .groups_count = r->group != NULL};
 	struct router_wish w = {str_from(r->host),
 				str_from(r->team),
 				str_from(r->env),
