@@ -8,7 +8,8 @@
  *		      answered
  *	KEY           one public key of a set, out of nobody's sight yet
  *	KEYS          the set is whole: it becomes current. E_STATE when one of its keys is not
- *		      there: begin again with another set number.
+ *		      there: begin again with another set number. Of the current set: it was
+ *		      fetched again and is still the same.
  *	ROLLOUT       the percentage that stands above the configuration's
  *	SECRET        writes a file of state_dir/keys (mode 0600), or with no bytes removes it.
  *		      E_DENIED when the folder is not ours to use.

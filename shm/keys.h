@@ -10,6 +10,7 @@
  * Readers: workers, controller. segment_generation(SEGMENT_KEYS) moves after each such commit.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "lib/arena.h"
 #include "lib/str.h"
@@ -28,6 +29,7 @@ struct key {
 };
 
 struct keys {
+	uint64_t set;	     /* its number */
 	uint64_t fetched_ms; /* wall clock */
 	/* SHA-256 of where they came from, so that another URL is not served by old keys */
 	uint8_t source[KEYS_SOURCE];
@@ -39,9 +41,10 @@ struct keys {
  * was completed yet. E_SYNTAX (unreadable row), E_NOMEM, E_IO. */
 int keys_load(struct db *, struct str provider, struct arena *, struct keys *ret) MUST_CHECK;
 
-/* Inside a write transaction of the keeper; index < KEYS_MAX. */
+/* Inside a write transaction of the keeper; index < KEYS_MAX. A set that is current stays as it is.
+ */
 void keys_put(struct db *, struct str provider, uint64_t set, unsigned index, const struct key *);
-/* The set is whole: makes it current. E_STATE: not all of its keys are there. *ret_changed: false
- * when it was current already. `keys->list` is not looked at. */
-int keys_complete(struct db *, struct str provider, uint64_t set, const struct keys *keys,
+/* The set is whole: makes it current. E_STATE: not all of its keys are there. When it was current
+ * already, only fetched_ms moves, and *ret_changed is false. The list is not looked at. */
+int keys_complete(struct db *, struct str provider, const struct keys *,
 		  bool *ret_changed) MUST_CHECK;

@@ -22,7 +22,7 @@
 #include "shm/segment.h"
 
 #define FILE_MAGIC     0x77676b7261707331ull /* "1sparkgw" */
-#define FILE_VERSION   2u
+#define FILE_VERSION   3u
 #define SEGMENT_MAGIC  0x5365676du
 #define PART_ALIGN     4096u
 #define ALIGNED(bytes) (((bytes) + PART_ALIGN - 1) / PART_ALIGN * PART_ALIGN)
@@ -34,6 +34,7 @@ struct header {
 	uint64_t file_size;
 	_Alignas(64) _Atomic uint64_t registry_generation;
 	_Alignas(64) _Atomic uint32_t keeper_ok;
+	_Alignas(64) _Atomic uint64_t generations[SEGMENT_WHATS];
 };
 
 #define PROCS_AT    ALIGNED(sizeof(struct header))
@@ -45,10 +46,11 @@ struct header {
 /* Whoever changes a row changes FILE_VERSION and these numbers. */
 _Static_assert(sizeof(struct procs_row) == 40, "layout of the process rows");
 _Static_assert(sizeof(struct health_row) == 80, "layout of the health rows");
-_Static_assert(sizeof(struct counters_slot) == 4288, "layout of the counter slots");
+_Static_assert(sizeof(struct counters_slot) == 4480, "layout of the counter slots");
 _Static_assert(offsetof(struct header, registry_generation) == 64, "layout of the header");
 _Static_assert(offsetof(struct header, keeper_ok) == 128, "layout of the header");
-_Static_assert(sizeof(struct header) == 192, "layout of the header");
+_Static_assert(offsetof(struct header, generations) == 192, "layout of the header");
+_Static_assert(sizeof(struct header) == 256, "layout of the header");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 	       "atomics between processes must be lock-free");
 
@@ -228,6 +230,13 @@ _Atomic uint64_t *
 segment_registry_generation(struct segment *s)
 {
 	return &header(s)->registry_generation;
+}
+
+_Atomic uint64_t *
+segment_generation(struct segment *s, enum segment_what what)
+{
+	ASSERT(what < SEGMENT_WHATS);
+	return &header(s)->generations[what];
 }
 
 _Atomic uint32_t *
