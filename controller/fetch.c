@@ -10,7 +10,7 @@
 
 #include <curl/curl.h>
 #include <stdlib.h>
-#include "controller/url.h"
+#include "conf/url.h"
 #include "lib/buf.h"
 #include "lib/panic.h"
 
@@ -240,12 +240,14 @@ set_trust(struct fetch_job *job, const char *ca)
 }
 
 static bool
-prepare(struct fetch_job *job, const char *url, const char *ca, bool is_https)
+prepare(struct fetch_job *job, const char *url, const char *ca)
 {
+	const char *scheme = str_starts(str_from(url), STR("https:")) ? "https" : "http";
+
 	job->curl = curl_easy_init();
 	job->headers = curl_slist_append(NULL, "Accept: application/json");
 	if (job->curl == NULL || job->headers == NULL || SET(CURLOPT_URL, url) != CURLE_OK ||
-	    SET(CURLOPT_PROTOCOLS_STR, is_https ? "https" : "http") != CURLE_OK)
+	    SET(CURLOPT_PROTOCOLS_STR, scheme) != CURLE_OK)
 		return false;
 	set_limits(job);
 	set_trust(job, ca);
@@ -265,12 +267,11 @@ fetch_start(struct fetch *f, const char *url, const char *ca, fetch_done *done, 
 	    struct fetch_job **ret, const char **ret_words)
 {
 	struct fetch_job *job;
-	bool is_https = false;
-	int err = url_check(url, &is_https, ret_words);
 
 	CHECK_MAGIC(f, FETCH_MAGIC);
-	if (err != 0)
-		return err;
+	*ret_words = url_wrong(str_from(url));
+	if (*ret_words != NULL)
+		return E_DENIED;
 	*ret_words = "out of memory";
 	job = calloc(1, sizeof(*job));
 	if (job == NULL)
@@ -282,7 +283,7 @@ fetch_start(struct fetch *f, const char *url, const char *ca, fetch_done *done, 
 	buf_init(&job->body, FETCH_MAX);
 	job->next = f->jobs;
 	f->jobs = job;
-	if (!prepare(job, url, ca, is_https)) {
+	if (!prepare(job, url, ca)) {
 		fetch_end(&job);
 		return E_NOMEM;
 	}

@@ -1,7 +1,7 @@
 /*
  * Bodies of URLs: libcurl's multi interface in our loop. For small documents of identity providers.
  *
- * https, or http to this host (url.h). No redirects, no proxies, no cookies, no compression, one
+ * https, or http to this host (conf/url.h). No redirects, no proxies, no cookies, no compression, one
  * connection each time; the server's certificate is checked against `ca` alone where that is given.
  * A transfer ends within FETCH_MS and with a body of at most FETCH_MAX bytes.
  */
@@ -26,8 +26,7 @@ struct fetch *fetch_open(struct loop *);
 void fetch_close(struct fetch **);
 
 /* `done` comes later, once, unless the job is ended before; the job is over with it. ca: PEM file,
- * or NULL for the system's. E_SYNTAX, E_DENIED: not a URL to be fetched, with constant words;
- * E_NOMEM. */
+ * or NULL for the system's. E_DENIED: not a URL to be fetched, with constant words; E_NOMEM. */
 int fetch_start(struct fetch *, const char *url, const char *ca, fetch_done *done, void *arg,
 		struct fetch_job **ret, const char **ret_words) MUST_CHECK;
 void fetch_end(struct fetch_job **); /* NULL inside is fine */
