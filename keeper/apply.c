@@ -7,6 +7,7 @@
  *	lost, closed --SESSION_MARK_MS--> absent
  */
 #include "keeper/apply.h"
+#include "keeper/apply_auth.h"
 #include "lib/panic.h"
 
 static bool
@@ -41,7 +42,7 @@ apply_accepts(const struct msg_head *head)
 	case KEEPER_CLOSE: return MSG_IS(head, keeper_close) && is_key(&close->key, true);
 	case KEEPER_DRAIN:
 		return MSG_IS(head, keeper_drain) && ends(drain->name, sizeof(drain->name));
-	default: return false;
+	default: return apply_auth_accepts(head);
 	}
 }
 
@@ -144,7 +145,7 @@ note(struct apply *a, struct op *op)
 
 	if (sessions_write_get(a->db, &key, &s) != 0)
 		return;
-	if (m->head.type == APPLY_EXPIRE) {
+	if (m->head.type == OP_EXPIRE) {
 		if (apply_is_over(&s, a->now_ms, a->idle_ms))
 			take_away(a, &key, &s);
 		return;
@@ -263,14 +264,15 @@ void
 apply_op(struct apply *a, struct op *op)
 {
 	op->result = 0;
+	arena_reset(a->arena);
 	switch (op->m.head.type) {
 	case KEEPER_BIND: bind_session(a, op); return;
 	case KEEPER_TOUCH:
 	case KEEPER_RELEASE:
 	case KEEPER_LOST:
-	case APPLY_EXPIRE: note(a, op); return;
+	case OP_EXPIRE: note(a, op); return;
 	case KEEPER_CLOSE: close_sessions(a, op); return;
 	case KEEPER_DRAIN: drain(a, op); return;
-	default: ASSERT(!"an operation that was accepted");
+	default: apply_auth_op(a, op);
 	}
 }

@@ -3,12 +3,14 @@
  * is bound, then serves the channels until it is drained. A commit blocks this process and nobody
  * else.
  *
- * Enter: messages of workers and controller (talk.h). Leave: answers, the store, two numbers and a
- * row of numbers in the segment.
+ * Enter: messages of workers and controller (talk.h). Leave: answers, the store, files of private
+ * keys, a few numbers and a row of numbers in the segment.
  */
 #include <stdlib.h>
 #include "keeper/expiry.h"
 #include "keeper/keeper.h"
+#include "keeper/keyfile.h"
+#include "keeper/sweep.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 
@@ -31,6 +33,7 @@ struct keeper {
 	struct counts counts;
 	struct commit *commit;
 	struct expiry *expiry;
+	struct sweep *sweep;
 	struct channel *channels;
 	unsigned channels_count;
 };
@@ -140,7 +143,33 @@ prepare(struct keeper *k)
 static bool
 is_controllers(unsigned type)
 {
-	return type == KEEPER_CLOSE || type == KEEPER_DRAIN;
+	switch (type) {
+	case KEEPER_CLOSE:
+	case KEEPER_DRAIN:
+	case KEEPER_TOKEN:
+	case KEEPER_TOKEN_REVOKE:
+	case KEEPER_KEY:
+	case KEEPER_KEYS:
+	case KEEPER_ROLLOUT:
+	case KEEPER_SECRET: return true;
+	default: return false;
+	}
+}
+
+/* No row: written and answered at once, and forgotten. */
+static void
+write_secret(struct channel *ch, const struct keeper_secret *m)
+{
+	struct keeper_done done = {.head = {KEEPER_DONE, sizeof(done), m->head.id}, .count = 1};
+
+	done.result =
+		keyfile_write(ch->keeper->setup->conf->state_dir.p, m->name, m->bytes, m->len);
+	explicit_bzero((void *)(uintptr_t)m->bytes, sizeof(m->bytes)); /* the channel's buffer */
+	if (done.result != 0)
+		log_error(NULL, "%s/keys/%s cannot be written: %s",
+			  ch->keeper->setup->conf->state_dir.p, m->name, err_text(done.result));
+	if (msg_send(ch->msg.fd, &done.head) != 0)
+		log_debug(NULL, "an answer could not be sent; its asker asks again");
 }
 
 static void
@@ -153,7 +182,10 @@ got(void *arg, const struct msg_head *head)
 		log_warn(NULL, "dropped a message of type %u, %u bytes", head->type, head->size);
 		return;
 	}
-	commit_add(ch->keeper->commit, ch->msg.fd, head);
+	if (head->type == KEEPER_SECRET)
+		write_secret(ch, (const void *)head);
+	else
+		commit_add(ch->keeper->commit, ch->msg.fd, head);
 }
 
 static void
@@ -191,13 +223,24 @@ make_parts(struct keeper *k)
 	k->commit = commit_new(&with);
 	if (k->commit != NULL)
 		k->expiry = expiry_new(k->child.loop, k->db, k->commit, with.idle_ms);
-	return k->channels == NULL || k->expiry == NULL ? E_NOMEM : 0;
+	if (k->expiry != NULL)
+		k->sweep = sweep_new(k->child.loop, k->db, k->commit);
+	return k->channels == NULL || k->sweep == NULL ? E_NOMEM : 0;
+}
+
+/* A predecessor may have died between a commit and telling of it. */
+static void
+move_generations(struct keeper *k)
+{
+	for (int i = 0; i < SEGMENT_WHATS; i++)
+		atomic_fetch_add(segment_generation(k->setup->segment, i), 1);
 }
 
 static void
 serve(struct keeper *k)
 {
 	open_channels(k);
+	move_generations(k);
 	atomic_store(segment_keeper_ok(k->setup->segment), 1);
 	child_ready(&k->child);
 	loop_run(k->child.loop); /* until the leash says DRAIN */
@@ -209,6 +252,7 @@ serve(struct keeper *k)
 static void
 leave(struct keeper *k)
 {
+	sweep_free(&k->sweep);
 	expiry_free(&k->expiry);
 	commit_free(&k->commit);
 	free(k->channels);

@@ -8,7 +8,6 @@
 #include "shm/tokens.h"
 
 #define ID_PREFIX   "id:"
-#define TIME_MAX    ((uint64_t)1 << 53)
 #define ARENA_FIRST 4096
 
 _Static_assert(sizeof(ID_PREFIX) - 1 + TOKEN_ID_MAX - 1 < TOKEN_DIGEST,
@@ -106,7 +105,7 @@ get_times(const json_t *o, struct token *t)
 		     {"revoked_ms", &t->revoked_ms}};
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
-		if (row_u64(o, times[i].name, 0, TIME_MAX, times[i].ret) != 0)
+		if (row_u64(o, times[i].name, 0, TOKEN_TIME_MAX, times[i].ret) != 0)
 			return E_SYNTAX;
 	return 0;
 }
