@@ -95,6 +95,17 @@ load_list(struct db *db, struct str provider, const struct set_row *set, struct 
 	return 0;
 }
 
+void
+keys_source(struct str issuer, struct str url, uint8_t ret[KEYS_SOURCE])
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	buf_printf(&text, "%.*s\n%.*s", STR_ARG(issuer), STR_ARG(url));
+	SHA256(text.p, text.len, ret);
+	buf_free(&text);
+}
+
 int
 keys_load(struct db *db, struct str provider, struct arena *a, struct keys *ret)
 {

@@ -77,6 +77,7 @@ on_closed(struct h2 *h2, int why)
 		c->next->prev = c->prev;
 	w->clients_count--;
 	counters_add(w->counters, COUNTER_connections_open, -1);
+	identity_unref(&c->certificate);
 	c->magic = 0;
 	free(c);
 	worker_maybe_leave(w);

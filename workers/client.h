@@ -9,6 +9,7 @@
 #include "shm/sessions.h"
 #include "shm/tokens.h"
 
+struct identity;
 struct worker;
 
 struct client {
@@ -17,6 +18,7 @@ struct client {
 	struct worker *worker;
 	struct client *prev, *next; /* of the worker */
 	struct sock_addr peer;
+	struct identity *certificate; /* whom the client's certificate names; NULL: not asked yet */
 	uint32_t id;
 	uint32_t rpcs; /* begun */
 	bool tls;

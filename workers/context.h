@@ -34,6 +34,7 @@ struct worker {
 	struct acceptor *acceptors;
 	struct client *clients; /* list */
 	unsigned clients_count;
+	unsigned held_back; /* RPCs whose refusal waits (rpc.c) */
 	struct loop_timer second; /* registry, lost drivers, stale connections */
 	struct loop_timer drain_limit;
 	bool going, draining;

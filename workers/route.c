@@ -18,14 +18,16 @@ static enum rpc_step
 take_key(struct rpc *r)
 {
 	const struct envelope *e = &r->envelope;
-	struct str user = r->who.user;
+	const struct identity *who = r->who;
 
-	if (!r->who.verified)
-		user = e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS);
-	r->key.user = arena_str(r->arena, user);
-	r->user_name = r->who.verified ? r->key.user : arena_str(r->arena, e->user_name);
-	if (r->user_name.n == 0)
-		r->user_name = STR_NONE;
+	if (who->verified) {
+		r->key.user = who->user; /* the RPC has its reference */
+		r->user_name = who->name.n > 0 ? who->name : who->user;
+	} else {
+		r->key.user = arena_str(r->arena,
+					e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS));
+		r->user_name = e->user_name.n > 0 ? arena_str(r->arena, e->user_name) : STR_NONE;
+	}
 	str_copy(r->session_text, sizeof r->session_text, e->session_id);
 	if (uuid_parse(e->session_id, r->key.id) != 0)
 		return rpc_refuse(r, GRPC_INVALID_ARGUMENT, "session_id is not a UUID");
@@ -107,6 +109,7 @@ static int
 pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusal)
 {
 	struct worker *w = r->worker;
+	char sni[SNI_SIZE]; /* wish.sni is read by nobody after this */
 	struct router_view view = {w->conf, w->registry, w->health,
 				   segment_driver_sessions(w->setup->segment)};
 	uint64_t key = hash_stable(r->key.id, sizeof r->key.id,
@@ -115,7 +118,8 @@ pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusa
 	r->wish.host = r->host;
 	r->wish.team = r->team;
 	r->wish.env = r->env;
-	r->wish.who = &r->who;
+	r->wish.sni = io_server_name(&r->conn->h2.io, sni);
+	r->wish.who = r->who;
 	return router_pick(&view, &r->wish, key, r->arena, ret, ret_refusal);
 }
 
@@ -171,9 +175,30 @@ unbound(struct rpc *r)
 	case UNBOUND_EMPTY: return answer_empty(r);
 	case UNBOUND_CREATE: break;
 	}
+	if (r->who->expired)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
 	if (r->method->id == METHOD_CONFIG && r->envelope.whole)
 		router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
 	return bind_new(r);
+}
+
+/* A session that stands is used by who may use its team's clusters still; what was begun may be
+ * ended by whoever began it, also when his token is over meanwhile (auth.grace). */
+static enum rpc_step
+check_rights(struct rpc *r, const struct binder_found *b)
+{
+	const struct registry_cluster *c;
+	const char *why;
+
+	if (r->who->expired && b->created_ms > r->who->expires_ms)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
+	if (!r->method->plan)
+		return STEP_ON;
+	c = registry_cluster(r->worker->registry, str_from(b->cluster));
+	if (teams_still_allowed(r->worker->conf, r->who, str_from(b->team), str_from(b->env),
+				c != NULL ? c->region : STR_NONE, &why) == 0)
+		return STEP_ON;
+	return rpc_refuse(r, GRPC_PERMISSION_DENIED, why);
 }
 
 enum rpc_step
@@ -191,7 +216,7 @@ route_step(struct rpc *r)
 	case E_NOT_FOUND: return unbound(r);
 	default: return rpc_unavailable(r, "the session store cannot be read", 1000);
 	}
-	if (use_binding(r, &found) != STEP_ON)
+	if (check_rights(r, &found) != STEP_ON || use_binding(r, &found) != STEP_ON)
 		return STEP_END;
 	binder_touch(r->worker->binder, &r->key, &found);
 	return STEP_ON;

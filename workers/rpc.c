@@ -16,6 +16,8 @@
 #define ARENA_FIRST   4096
 #define ARENA_CEILING (1u << 20) /* headers both ways, two envelope heads */
 #define FREE_MAX      256
+#define HOLD_MS	      1000u
+#define HELD_BACK_MAX 1024u /* refusals that wait in one worker */
 
 static struct rpc *free_list;
 static unsigned free_count;
@@ -100,6 +102,7 @@ bury(void *arg)
 	pool_clear(&r->replay);
 	pool_clear(&r->held);
 	registry_unref(&r->registry);
+	identity_unref(&r->who);
 	r->magic = 0;
 	if (free_count >= FREE_MAX) {
 		arena_free(&r->arena);
@@ -133,8 +136,6 @@ rpc_maybe_free(struct rpc *r)
 		return;
 	ASSERT(r->state == RPC_DONE);
 	r->buried = true;
-	binder_cancel(r->worker->binder, &r->ask);
-	loop_timer_stop(&r->deadline);
 	rpc_uncount_running(r);
 	counters_add(r->worker->counters, COUNTER_rpcs_open, -1);
 	counters_add(r->worker->counters, COUNTER_bytes_from_clients, (int64_t)r->request_bytes);
@@ -163,6 +164,19 @@ enter(struct rpc *r, enum rpc_state state)
 	r->state = state;
 }
 
+/* For whatever it waits. */
+static void
+stop_waiting(struct rpc *r)
+{
+	loop_timer_stop(&r->deadline);
+	binder_cancel(r->worker->binder, &r->ask);
+	authn_cancel(r->worker->authn, &r->keys);
+	loop_timer_stop(&r->hold);
+	if (r->held_back)
+		r->worker->held_back--;
+	r->held_back = false;
+}
+
 void
 rpc_finish(struct rpc *r, unsigned status)
 {
@@ -170,19 +184,72 @@ rpc_finish(struct rpc *r, unsigned status)
 		return;
 	enter(r, RPC_DONE);
 	r->status = status;
-	loop_timer_stop(&r->deadline);
-	binder_cancel(r->worker->binder, &r->ask);
+	stop_waiting(r);
 	if (status != GRPC_OK)
 		counters_add(r->worker->counters, COUNTER_rpcs_failed, 1);
+}
+
+static void
+hold_is_over(void *arg)
+{
+	struct rpc *r = arg;
+
+	(void)rpc_refuse(r, GRPC_UNAUTHENTICATED, r->hold_why);
+}
+
+/* Too many bad tokens from there: this answer comes late, so that guessing takes time. */
+static enum rpc_step
+hold_back(struct rpc *r, const char *why)
+{
+	struct worker *w = r->worker;
+
+	if (w->held_back >= HELD_BACK_MAX)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, why);
+	counters_add(w->counters, COUNTER_auth_slowed, 1);
+	w->held_back++;
+	r->held_back = true;
+	r->hold_why = why;
+	loop_timer_start(w->loop, &r->hold, HOLD_MS, 0, hold_is_over, r);
+	return STEP_WAIT;
+}
+
+static void
+keys_came(struct authn_wait *x)
+{
+	rpc_run((struct rpc *)(void *)((char *)x - offsetof(struct rpc, keys)));
+}
+
+static enum rpc_step
+wait_for_keys(struct rpc *r)
+{
+	r->waited = true;
+	if (authn_wait(r->worker->authn, &r->keys, keys_came) != 0)
+		return rpc_unavailable(r, "too many requests wait for keys of tokens", 1000);
+	return STEP_WAIT;
 }
 
 static enum rpc_step
 step_who(struct rpc *r)
 {
-	const char *why;
+	const struct authn_facts facts = {.authorization = r->authorization,
+					  .authentication = r->authentication,
+					  .user = r->user,
+					  .client = r->conn,
+					  .waited = r->waited};
+	struct authn_answer a;
 
-	if (authn_check(r->worker->authn, r->authorization, r->authentication, &r->who, &why) != 0)
-		return rpc_refuse(r, GRPC_UNAUTHENTICATED, why);
+	switch (authn_check(r->worker->authn, &facts, &a)) {
+	case 0: break;
+	case E_AGAIN: return wait_for_keys(r);
+	default:
+		if (a.slowed)
+			return hold_back(r, a.why);
+		return a.code == GRPC_UNAVAILABLE ? rpc_unavailable(r, a.why, a.retry_ms)
+						  : rpc_refuse(r, a.code, a.why);
+	}
+	r->who = a.who;
+	if (r->who->expired && !r->method->grace)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
 	return STEP_ON;
 }
 

@@ -184,7 +184,7 @@ worker_run(const struct worker_setup *setup)
 	w.loop = w.child.loop;
 	w.counters = &segment_counters(setup->segment)[setup->seat.row];
 	w.health = segment_health(setup->segment);
-	w.authn = authn_new(setup->conf);
+	w.authn = authn_new(&w);
 	w.binder = binder_new(&w);
 	w.drivers = driver_pool_new(&w);
 	loop_timer_start(w.loop, &w.second, 1, OPEN_RETRY_MS, open_store, &w);
