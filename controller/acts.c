@@ -36,8 +36,7 @@ acts_finish(struct act *act, int err, uint32_t count)
 	else if (act->answer != NULL)
 		admin_answer_secret(q, MHD_HTTP_OK, act->answer);
 	else
-		admin_answer(q, MHD_HTTP_OK,
-			     json_pack("{s:I}", act->counted, (json_int_t)count));
+		admin_answer(q, MHD_HTTP_OK, json_pack("{s:I}", act->counted, (json_int_t)count));
 	if (err != 0 && act->answer != NULL) {
 		explicit_bzero(act->answer, strlen(act->answer));
 		free(act->answer);
@@ -74,8 +73,7 @@ json_t *
 acts_body(struct admin_request *q)
 {
 	struct str body = admin_body(q);
-	json_t *json =
-		body.n > 0 ? json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *json = body.n > 0 ? json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
 	if (json_is_object(json))
 		return json;

@@ -4,6 +4,7 @@
  */
 #include "controller/keyset.h"
 
+#include <openssl/sha.h>
 #include "controller/backoff.h"
 #include "controller/keystore.h"
 #include "lib/clock.h"
@@ -277,8 +278,17 @@ static void
 name_source(struct keyset *k)
 {
 	const struct conf_provider *p = k->provider;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char text[2 * SHA256_DIGEST_LENGTH + 1];
 
-	keys_source(p->issuer, p->jwks_file.p != NULL ? p->jwks : p->jwks_url, k->source);
+	if (p->jwks_file.p == NULL) {
+		keys_source(p->issuer, p->jwks_url, k->source);
+		return;
+	}
+	SHA256((const uint8_t *)p->jwks.p, p->jwks.n, digest);
+	for (unsigned i = 0; i < SHA256_DIGEST_LENGTH; i++)
+		snprintf(text + (size_t)2 * i, 3, "%02x", digest[i]);
+	keys_source(p->issuer, str_from(text), k->source);
 }
 
 void
@@ -321,7 +331,7 @@ keyset_show(const struct keyset *k)
 				(json_int_t)k->fetched_ms, "tried_ms", (json_int_t)k->tried_ms,
 				"failures", (int)k->failures);
 
-	json_object_set_new(row, "error", k->failures > 0 ? view_text(str_from(k->error))
-							  : json_null());
+	json_object_set_new(row, "error",
+			    k->failures > 0 ? view_text(str_from(k->error)) : json_null());
 	return row;
 }

@@ -30,8 +30,7 @@ has_set(const struct keysets *k, unsigned i)
 struct keysets *
 keysets_new(const struct conf *conf, struct loop *loop, struct asks *asks, const struct view *view)
 {
-	struct keysets *k =
-		calloc(1, sizeof(*k) + conf->providers_count * sizeof(struct keyset));
+	struct keysets *k = calloc(1, sizeof(*k) + conf->providers_count * sizeof(struct keyset));
 
 	if (k == NULL)
 		return NULL;

@@ -42,8 +42,8 @@ keystore_same(const struct keys *a, const struct keys *b)
 	if (a->count != b->count)
 		return false;
 	for (unsigned i = 0; i < a->count; i++)
-		if (!str_eq(a->list[i].kid, b->list[i].kid) ||
-		    a->list[i].algs != b->list[i].algs || !str_eq(a->list[i].der, b->list[i].der))
+		if (!str_eq(a->list[i].kid, b->list[i].kid) || a->list[i].algs != b->list[i].algs ||
+		    !str_eq(a->list[i].der, b->list[i].der))
 			return false;
 	return true;
 }
@@ -162,8 +162,8 @@ start(struct asks *asks, struct str provider, const struct keys *keys, uint64_t 
 }
 
 int
-keystore_write(struct asks *asks, struct str provider, const struct keys *keys,
-	       keystore_done *done, void *arg)
+keystore_write(struct asks *asks, struct str provider, const struct keys *keys, keystore_done *done,
+	       void *arg)
 {
 	struct hash_key number;
 
@@ -172,8 +172,8 @@ keystore_write(struct asks *asks, struct str provider, const struct keys *keys,
 }
 
 int
-keystore_touch(struct asks *asks, struct str provider, const struct keys *keys,
-	       keystore_done *done, void *arg)
+keystore_touch(struct asks *asks, struct str provider, const struct keys *keys, keystore_done *done,
+	       void *arg)
 {
 	return start(asks, provider, keys, keys->set, keys->count, done, arg);
 }

@@ -7,7 +7,12 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include "controller/acts.h"
+#include "controller/explain.h"
+#include "controller/keysets.h"
 #include "controller/page.h"
+#include "controller/rollout_routes.h"
+#include "controller/signer.h"
+#include "controller/token_routes.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "proto/uuid.h"
@@ -31,7 +36,12 @@ show_ready(struct desk *d, struct admin_request *q)
 static void
 show_status(struct desk *d, struct admin_request *q)
 {
-	admin_answer(q, MHD_HTTP_OK, view_status(d->view));
+	json_t *status = view_status(d->view), *providers = json_array();
+
+	keysets_show(d->keysets, providers);
+	signer_show(d->signer, providers);
+	json_object_set_new(status, "providers", providers);
+	admin_answer(q, MHD_HTTP_OK, status);
 }
 
 static void
@@ -237,12 +247,30 @@ static const struct route table[] = {
 	{"POST", "/v1/drivers/undrain", ADMIN_CONTROL, undrain_driver},
 	{"POST", "/v1/sessions/close", ADMIN_CONTROL, close_session},
 	{"POST", "/v1/reload", ADMIN_CONTROL, reload},
+	{"GET", "/v1/tokens", ADMIN_CONTROL, token_routes_list},
+	{"POST", "/v1/tokens", ADMIN_CONTROL, token_routes_create},
+	{"POST", "/v1/tokens/revoke", ADMIN_CONTROL, token_routes_revoke},
+	{"POST", "/v1/tokens/rotate", ADMIN_CONTROL, token_routes_rotate},
+	{"GET", "/v1/tokens/keys", ADMIN_CONTROL, token_routes_keys},
+	{"GET", "/v1/rollout", ADMIN_CONTROL, rollout_routes_show},
+	{"POST", "/v1/rollout", ADMIN_CONTROL, rollout_routes_set},
+	{"GET", "/v1/explain", ADMIN_CONTROL, explain_show},
 };
+
+/* For 405: "GET, HEAD, POST". */
+static const char *
+allow(unsigned methods)
+{
+	static const char *const lists[] = {"", "GET, HEAD", "POST", "GET, HEAD, POST"};
+
+	return lists[methods];
+}
 
 void
 routes_handle(void *arg, struct admin_request *q)
 {
 	struct str path = admin_path(q), method = admin_method(q);
+	unsigned others = 0;
 
 	if (str_eq(method, STR("HEAD")))
 		method = STR("GET"); /* the library leaves the body out */
@@ -251,12 +279,14 @@ routes_handle(void *arg, struct admin_request *q)
 
 		if (!(route->doors & admin_door(q)) || !str_eq(path, str_from(route->path)))
 			continue;
-		if (str_eq(method, str_from(route->method)))
+		if (str_eq(method, str_from(route->method))) {
 			route->run(arg, q);
-		else
-			admin_answer_405(q, strcmp(route->method, "GET") == 0 ? "GET, HEAD"
-									      : route->method);
-		return;
+			return;
+		}
+		others |= strcmp(route->method, "GET") == 0 ? 1u : 2u;
 	}
-	admin_refuse(q, MHD_HTTP_NOT_FOUND, "there is nothing at this path");
+	if (others != 0)
+		admin_answer_405(q, allow(others));
+	else
+		admin_refuse(q, MHD_HTTP_NOT_FOUND, "there is nothing at this path");
 }

@@ -24,8 +24,8 @@ struct signer {
 	const struct conf_provider *provider;
 	struct asks *asks;
 	const struct view *view;
-	struct pair pair; /* that signs; zeroed: none yet */
-	struct pair next; /* that is being made */
+	struct pair pair;  /* that signs; zeroed: none yet */
+	struct pair next;  /* that is being made */
 	signer_done *done; /* NULL: none is being made */
 	void *arg;
 };
@@ -66,8 +66,8 @@ signer_free(struct signer **signer)
 static int
 read_keys(const struct signer *s, struct arena *arena, struct keys *ret)
 {
-	int err = arena != NULL ? keystore_read(s->view->db, s->provider->name, arena, ret)
-				: E_NOMEM;
+	int err =
+		arena != NULL ? keystore_read(s->view->db, s->provider->name, arena, ret) : E_NOMEM;
 	uint8_t source[KEYS_SOURCE];
 
 	keys_source(s->provider->issuer, STR_NONE, source);
@@ -305,13 +305,13 @@ signer_show(const struct signer *s, json_t *list)
 
 	if (s->provider != NULL) {
 		err = read_keys(s, arena, &keys);
-		json_array_append_new(
-			list, json_pack("{s:o, s:s, s:o, s:i, s:I, s:s?}", "name",
-					view_text(s->provider->name), "type", "service", "issuer",
-					view_text(s->provider->issuer), "keys",
-					err == 0 ? (int)keys.count : 0, "fetched_ms",
-					err == 0 ? (json_int_t)keys.fetched_ms : 0, "error",
-					err == 0 || err == E_STATE ? NULL : err_text(err)));
+		json_array_append_new(list,
+				      json_pack("{s:o, s:s, s:o, s:i, s:I, s:s?}", "name",
+						view_text(s->provider->name), "type", "service",
+						"issuer", view_text(s->provider->issuer), "keys",
+						err == 0 ? (int)keys.count : 0, "fetched_ms",
+						err == 0 ? (json_int_t)keys.fetched_ms : 0, "error",
+						err == 0 || err == E_STATE ? NULL : err_text(err)));
 	}
 	arena_free(&arena);
 }

@@ -42,8 +42,8 @@ parse_cursor(struct str text, uint8_t ret[TOKEN_DIGEST])
 }
 
 int
-token_query_parse(struct str (*get)(void *arg, const char *key), void *arg,
-		  struct token_query *ret, const char **ret_words)
+token_query_parse(struct str (*get)(void *arg, const char *key), void *arg, struct token_query *ret,
+		  const char **ret_words)
 {
 	struct str limit = get(arg, "limit"), after = get(arg, "after"), all = get(arg, "all");
 	uint64_t n = TOKEN_PAGE_LIMIT;

@@ -71,8 +71,7 @@ take_owner(struct parse *p)
 				 " expected");
 	w->type = TOKEN_SERVICE;
 	w->service = service;
-	w->user = str_from(
-		arena_printf(p->arena, TOKEN_WISH_SERVICE "%.*s", STR_ARG(service)));
+	w->user = str_from(arena_printf(p->arena, TOKEN_WISH_SERVICE "%.*s", STR_ARG(service)));
 	return w->user.p != NULL || refuse(p, NULL);
 }
 
