@@ -2,8 +2,27 @@
  * The checks over the filled structs. A value that was refused before is absent here and is not
  * complained about again.
  */
+#include "conf/aliases.h"
 #include "conf/check.h"
 #include "conf/names.h"
+#include "conf/providers.h"
+
+/* Of more certificates on one listener: no file is there twice. */
+static void
+check_more(struct loading *l, const struct conf_tls *tls)
+{
+	static const char key[] = "listeners[].tls.more[].certificate";
+	struct names names = names_new(l, tls->more_count);
+
+	for (unsigned i = 0; i < tls->more_count; i++) {
+		const struct conf_certificate *more = &tls->more[i];
+
+		if (more->certificate.p != NULL && str_eq(more->certificate, tls->certificate))
+			loading_fail(l, more, key, -1, "is the listener's first one as well");
+		names_add(&names, more->certificate, more, -1);
+	}
+	names_refuse_twins(l, &names, key);
+}
 
 static void
 check_listeners(struct loading *l)
@@ -17,6 +36,7 @@ check_listeners(struct loading *l)
 	for (unsigned i = 0; i < l->conf->listeners_count; i++) {
 		const struct conf_listener *li = &l->conf->listeners[i];
 
+		check_more(l, &li->tls);
 		if (li->address.family == 0)
 			continue;
 		sock_addr_text(&li->address, text, sizeof(text));
@@ -41,22 +61,6 @@ check_admin(struct loading *l)
 		loading_fail(l, c, "admin.address", -1,
 			     "must be loopback (127.0.0.1 or [::1]): anybody who reaches it may "
 			     "read it");
-}
-
-static void
-check_auth(struct loading *l)
-{
-	const struct conf *c = l->conf;
-	struct names names = names_new(l, c->providers_count);
-
-	if (c->auth_required && c->providers_count == 0)
-		loading_fail(
-			l, c, "auth.providers", -1,
-			"needs at least one provider because auth.required is true; without any, "
-			"say auth.required: false");
-	for (unsigned i = 0; i < c->providers_count; i++)
-		names_add(&names, c->providers[i].name, &c->providers[i], -1);
-	names_refuse_twins(l, &names, "auth.providers[].name");
 }
 
 static void
@@ -158,13 +162,60 @@ check_hosts(struct loading *l)
 	names_refuse_twins(l, &names, "clusters[].hosts");
 }
 
+static bool
+stands_in(const struct conf_names *list, struct str name)
+{
+	for (unsigned i = 0; name.p != NULL && i < list->count; i++)
+		if (str_eq(list->names[i], name))
+			return true;
+	return false;
+}
+
+/* Those of `other`, the list of `other_path`, must not stand here. */
+static void
+check_rollout_list(struct loading *l, const struct conf_names *list, const char *path,
+		   const struct conf_names *other, const char *other_path)
+{
+	struct names names = names_new(l, list->count);
+
+	for (unsigned i = 0; i < list->count; i++) {
+		names_add(&names, list->names[i], l->conf, (int)i);
+		if (stands_in(other, list->names[i]))
+			loading_fail(l, l->conf, path, (int)i, "'%.*s' stands in %s as well",
+				     STR_ARG(list->names[i]), other_path);
+	}
+	names_refuse_twins(l, &names, path);
+}
+
+static void
+check_rollout(struct loading *l)
+{
+	static const char deny_teams[] = "rollout.deny_teams", deny_users[] = "rollout.deny_users";
+	static const char allow_teams[] = "rollout.allow_teams";
+	const struct conf *c = l->conf;
+	const struct conf_names *deny = &c->rollout_deny_teams, *allow = &c->rollout_allow_teams;
+	const struct conf_names none = {0};
+
+	check_rollout_list(l, deny, deny_teams, &none, "");
+	check_rollout_list(l, &c->rollout_deny_users, deny_users, &none, "");
+	check_rollout_list(l, allow, allow_teams, deny, deny_teams);
+	check_rollout_list(l, &c->rollout_allow_users, "rollout.allow_users",
+			   &c->rollout_deny_users, deny_users);
+	for (unsigned i = 0; i < deny->count; i++)
+		names_check_team(l, deny->names[i], c, deny_teams, (int)i);
+	for (unsigned i = 0; i < allow->count; i++)
+		names_check_team(l, allow->names[i], c, allow_teams, (int)i);
+}
+
 void
 check_all(struct loading *l)
 {
 	check_listeners(l);
 	check_admin(l);
-	check_auth(l);
+	providers_check(l);
 	check_teams(l);
 	check_clusters(l);
 	check_hosts(l);
+	aliases_check(l);
+	check_rollout(l);
 }

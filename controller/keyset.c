@@ -173,7 +173,7 @@ convert(struct batch *b, const struct jwks_key *keys, unsigned count)
 
 /* What is stored already need not be written again, only dated. */
 static int
-send(struct keyset *k, struct batch *b)
+send_batch(struct keyset *k, struct batch *b)
 {
 	struct str provider = k->provider->name;
 
@@ -201,7 +201,7 @@ store(struct keyset *k, struct str text)
 	if (b.arena != NULL && jwks_parse(text, b.arena, &keys, &count, &words) == 0) {
 		k->storing = count;
 		words = "they cannot be stored";
-		sent = convert(&b, keys, count) && send(k, &b) == 0;
+		sent = convert(&b, keys, count) && send_batch(k, &b) == 0;
 	}
 	jwks_free(keys, count);
 	arena_free(&b.arena);
