@@ -317,13 +317,14 @@ signer_show(const struct signer *s, json_t *list)
 }
 
 static int
-print(const struct keys *keys, struct arena *arena, json_t **ret)
+print(const struct keys *keys, json_t **ret)
 {
 	struct jwks_key list[KEYS_MAX];
-	struct str text = STR_NONE;
+	struct buf text;
 	unsigned count = 0;
 	int err = 0;
 
+	buf_init(&text, KEYSTORE_ARENA);
 	while (err == 0 && count < keys->count) {
 		const struct key *key = &keys->list[count];
 
@@ -332,9 +333,10 @@ print(const struct keys *keys, struct arena *arena, json_t **ret)
 			count++;
 	}
 	if (err == 0)
-		err = jwks_print(list, count, arena, &text);
+		err = jwks_print(list, count, &text);
 	jwks_free(list, count);
-	*ret = err == 0 ? json_loadb(text.p, text.n, 0, NULL) : NULL;
+	*ret = err == 0 ? json_loadb((const char *)text.p, text.len, 0, NULL) : NULL;
+	buf_free(&text);
 	return err;
 }
 
@@ -346,7 +348,7 @@ signer_jwks(const struct signer *s, json_t **ret)
 	int err = s->provider != NULL ? read_keys(s, arena, &keys) : 0;
 
 	if (err == 0)
-		err = print(&keys, arena, ret);
+		err = print(&keys, ret);
 	arena_free(&arena);
 	return err;
 }

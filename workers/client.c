@@ -175,3 +175,26 @@ client_session_closed(struct worker *w, const struct session_key *key)
 			}
 		}
 }
+
+static bool
+is_by_token(const struct rpc *r, struct str id)
+{
+	const struct identity *who = &r->who;
+
+	return r->state != RPC_DONE && who != NULL && str_eq(who->token_id, id);
+}
+
+void
+client_token_revoked(struct worker *w, struct str id, const uint8_t digest[TOKEN_DIGEST])
+{
+	(void)digest;
+	ASSERT(id.n > 0); /* else it would be that of everybody who has none */
+	for (struct client *c = w->clients; c != NULL; c = c->next)
+		for (struct h2_stream *s = c->h2.streams, *next; s != NULL; s = next) {
+			struct rpc *r = rpc_of_client(s);
+
+			next = s->next;
+			if (is_by_token(r, id))
+				(void)rpc_refuse(r, GRPC_UNAUTHENTICATED, "this token was revoked");
+		}
+}

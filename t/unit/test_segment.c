@@ -64,6 +64,7 @@ Test(segment, parts_are_aligned_and_apart)
 	} parts[] = {
 		{(char *)(uintptr_t)segment_registry_generation(s), 8},
 		{(char *)(uintptr_t)segment_keeper_ok(s), 4},
+		{(char *)(uintptr_t)segment_generation(s, 0), SEGMENT_WHATS * 8},
 		{(char *)segment_procs(s), SEGMENT_PROCS * sizeof(struct procs_row)},
 		{(char *)segment_health(s), SEGMENT_DRIVERS * sizeof(struct health_row)},
 		{(char *)segment_counters(s), SEGMENT_COUNTERS * sizeof(struct counters_slot)},
@@ -76,7 +77,7 @@ Test(segment, parts_are_aligned_and_apart)
 	for (size_t i = 0; i < n; i++) {
 		cr_expect_eq(parts[i].start[0], (char)(i + 1), "part %zu", i);
 		cr_expect_eq(parts[i].start[parts[i].size - 1], (char)(i + 1), "part %zu", i);
-		cr_expect(i < 2 || (uintptr_t)parts[i].start % 4096 == 0, "part %zu", i);
+		cr_expect(i < 3 || (uintptr_t)parts[i].start % 4096 == 0, "part %zu", i);
 	}
 	segment_detach(&s);
 }
@@ -94,6 +95,38 @@ Test(segment, two_mappings_see_one_file)
 	segment_detach(&b);
 	cr_expect_eq(atomic_load(segment_registry_generation(c)), 42u);
 	segment_detach(&c);
+}
+
+Test(segment, each_table_has_its_generation)
+{
+	struct segment *a = make(), *b = attach();
+
+	for (int i = 0; i < SEGMENT_WHATS; i++)
+		atomic_store(segment_generation(a, (enum segment_what)i), 10u + (unsigned)i);
+	cr_expect_eq(atomic_load(segment_generation(b, SEGMENT_TOKENS)), 10u);
+	cr_expect_eq(atomic_load(segment_generation(b, SEGMENT_KEYS)), 11u);
+	cr_expect_eq(atomic_load(segment_generation(b, SEGMENT_SETTINGS)), 12u);
+	cr_expect_eq(atomic_load(segment_registry_generation(b)), 0u);
+	segment_detach(&a);
+	segment_detach(&b);
+}
+
+Test(segment, wishes_for_keys_only_ever_move)
+{
+	struct segment *s = make();
+	struct counters_slot *slot = &segment_counters(s)[7];
+
+	counters_want_keys(slot, 0);
+	counters_want_keys(slot, SEGMENT_PROVIDERS - 1);
+	counters_want_keys(slot, SEGMENT_PROVIDERS - 1);
+	counters_want_keys(slot, SEGMENT_PROVIDERS); /* of a configuration with that many */
+	counters_clear(slot);
+	counters_want_keys(slot, 0);
+	cr_expect_eq(atomic_load(&slot->keys_wanted[0]), 2u, "over processes too");
+	cr_expect_eq(atomic_load(&slot->keys_wanted[1]), 0u);
+	cr_expect_eq(atomic_load(&slot->keys_wanted[SEGMENT_PROVIDERS - 1]), 2u);
+	cr_expect_eq(atomic_load(&segment_counters(s)[8].v[0]), 0u);
+	segment_detach(&s);
 }
 
 Test(segment, a_new_one_replaces_the_old_which_stays_whole)
