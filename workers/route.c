@@ -111,7 +111,7 @@ pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusa
 	struct worker *w = r->worker;
 	char sni[SNI_SIZE]; /* wish.sni is read by nobody after this */
 	struct router_view view = {w->conf, w->registry, w->health,
-				   segment_driver_sessions(w->setup->segment)};
+				   segment_driver_sessions(w->setup->segment), ROLLOUT_CONFIGURED};
 	uint64_t key = hash_stable(r->key.id, sizeof r->key.id,
 				   hash_stable(r->key.user.p, r->key.user.n, 0));
 
