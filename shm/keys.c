@@ -5,6 +5,8 @@
  *	value of a set's row	struct set_row (56 bytes, the machine's byte order)
  *	value of a key's row	struct key_row (8 bytes) | kid | der
  */
+#include <openssl/sha.h>
+#include "lib/buf.h"
 #include "lib/panic.h"
 #include "shm/keys.h"
 
