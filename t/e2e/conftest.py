@@ -11,8 +11,10 @@ from harness.certs import Authority  # noqa: E402
 from harness.client import Way  # noqa: E402
 from harness.fake import Fake  # noqa: E402
 from harness.gateway import BUILD, ROOT, Gateway  # noqa: E402
+from harness.oidc import Provider  # noqa: E402
 from harness.sail import Sail  # noqa: E402
 from harness.spark import Driver  # noqa: E402
+from harness.tokens import Issuer  # noqa: E402
 
 HAVE_GATEWAY = (BUILD / "sparkgwd").exists()
 
@@ -136,13 +138,40 @@ def python35():
 
 
 @pytest.fixture(scope="module")
-def setup(authority, tmp_path_factory):
-    """One gateway for a module, and the driver behind it, which changes its behaviour from test to test."""
-    if not HAVE_GATEWAY:
-        pytest.skip(f"no sparkgwd in {BUILD}")
-    fake = Fake().start()
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority, [fake.address], workers=1).start()
-    yield gateway, fake
-    gateway.check_descriptors()
-    gateway.stop()
-    fake.stop()
+def make_setup(authority, tmp_path_factory):
+    """Makes gateways that live for a module, each with a driver that changes its behaviour from test to test."""
+    made = []
+
+    def make(**changes):
+        if not HAVE_GATEWAY:
+            pytest.skip(f"no sparkgwd in {BUILD}")
+        fake = Fake().start()
+        gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority, [fake.address], **{"workers": 1, **changes})
+        made.append((gateway, fake))
+        gateway.start()
+        return gateway, fake
+    yield make
+    for gateway, fake in made:
+        gateway.check_descriptors()
+        gateway.stop()
+        fake.stop()
+
+
+@pytest.fixture(scope="module")
+def setup(make_setup):
+    """One gateway for a module, and the driver behind it."""
+    return make_setup()
+
+
+@pytest.fixture(scope="session")
+def issuer():
+    """Of tokens by hand."""
+    return Issuer()
+
+
+@pytest.fixture
+def provider(tmp_path):
+    """A real identity provider, for a test that changes it."""
+    provider = Provider(tmp_path / "provider").start()
+    yield provider
+    provider.stop()
