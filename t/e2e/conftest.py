@@ -139,22 +139,30 @@ def python35():
 
 @pytest.fixture(scope="module")
 def make_setup(authority, tmp_path_factory):
-    """Makes gateways that live for a module, each with a driver that changes its behaviour from test to test."""
+    """Makes gateways that live for a module, each with a driver that changes its behaviour from test to test.
+
+    clusters: {name: what else stands in its block}, each with a driver of its own; then all drivers are given."""
     made = []
 
-    def make(**changes):
+    def make(clusters=None, **changes):
         if not HAVE_GATEWAY:
             pytest.skip(f"no sparkgwd in {BUILD}")
-        fake = Fake().start()
-        gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority, [fake.address], **{"workers": 1, **changes})
-        made.append((gateway, fake))
+        rows = clusters or {"eng-prod": {}}
+        fakes = [Fake(name).start() for name in rows]
+        gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority,
+                          {name: [fake.address] for name, fake in zip(rows, fakes)}, **{"workers": 1, **changes})
+        for row in gateway.conf["clusters"]:
+            row.update(rows[row["name"]])
+        gateway.write()
+        made.append((gateway, fakes))
         gateway.start()
-        return gateway, fake
+        return gateway, fakes if clusters else fakes[0]
     yield make
-    for gateway, fake in made:
+    for gateway, fakes in made:
         gateway.check_descriptors()
         gateway.stop()
-        fake.stop()
+        for fake in fakes:
+            fake.stop()
 
 
 @pytest.fixture(scope="module")
