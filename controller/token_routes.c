@@ -228,9 +228,8 @@ name_token(struct creation *c)
 	if (RAND_bytes(random, sizeof(random)) != 1)
 		return false;
 	tokens_id(random, c->id);
-	c->now_ms = clock_wall_ms();
-	/* a JWT counts seconds */
-	c->expires_ms = (c->now_ms / 1000 + (c->wish.ttl_ms + 999) / 1000) * 1000;
+	c->now_ms = clock_wall_ms() / 1000 * 1000; /* a JWT counts seconds */
+	c->expires_ms = c->now_ms + (c->wish.ttl_ms + 999) / 1000 * 1000;
 	return true;
 }
 

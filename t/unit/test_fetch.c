@@ -5,14 +5,11 @@
  */
 #include <criterion/criterion.h>
 #include <curl/curl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 #include "controller/discovery.h"
 #include "controller/fetch.h"
 #include "lib/buf.h"
-#include "lib/sock.h"
+#include "t/unit/http_rig.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
 
@@ -95,18 +92,8 @@ Test(discovery, refuses_a_url_that_is_too_long)
 
 /* ---- transfers ---- */
 
-static int listen_fd;
-static uint16_t port;
 static struct loop *loop;
 static struct fetch *fetch;
-
-static void
-put(int fd, const char *text)
-{
-	ssize_t n = send(fd, text, strlen(text), MSG_NOSIGNAL);
-
-	(void)n;
-}
 
 static void
 put_chunks(int fd, const char *head, unsigned count)
@@ -114,85 +101,48 @@ put_chunks(int fd, const char *head, unsigned count)
 	char chunk[1024];
 
 	snprintf(chunk, sizeof(chunk), "200\r\n%0512d\r\n", 7);
-	put(fd, head);
+	http_put(fd, head);
 	for (unsigned i = 0; i < count; i++)
-		put(fd, chunk);
-	put(fd, "0\r\n\r\n");
+		http_put(fd, chunk);
+	http_put(fd, "0\r\n\r\n");
 }
 
 static void
-serve(int fd, const char *path)
+http_serve(int fd, const char *path)
 {
 	char head[256];
 
 	if (strncmp(path, "/good ", 6) == 0)
-		put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nkeys");
+		http_put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nkeys");
 	else if (strncmp(path, "/chunks ", 8) == 0)
 		put_chunks(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 512);
 	else if (strncmp(path, "/many ", 6) == 0)
 		put_chunks(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 5120);
 	else if (strncmp(path, "/long ", 6) == 0)
-		put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nx");
+		http_put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nx");
 	else if (strncmp(path, "/heads ", 7) == 0) {
-		put(fd, "HTTP/1.1 200 OK\r\n");
+		http_put(fd, "HTTP/1.1 200 OK\r\n");
 		snprintf(head, sizeof(head), "x: %0200d\r\n", 7);
 		for (unsigned i = 0; i < 1000; i++)
-			put(fd, head);
-		put(fd, "Content-Length: 0\r\n\r\n");
+			http_put(fd, head);
+		http_put(fd, "Content-Length: 0\r\n\r\n");
 	} else if (strncmp(path, "/redirect ", 10) == 0) {
 		snprintf(head, sizeof(head),
 			 "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/good\r\n"
 			 "Content-Length: 0\r\n\r\n",
-			 port);
-		put(fd, head);
+			 http_port);
+		http_put(fd, head);
 	} else if (strncmp(path, "/empty ", 7) == 0)
-		put(fd, "HTTP/1.1 204 No Content\r\n\r\n");
+		http_put(fd, "HTTP/1.1 204 No Content\r\n\r\n");
 	else if (strncmp(path, "/broken ", 8) == 0)
-		put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nkeys");
+		http_put(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nkeys");
 	/* all others: not a byte */
-}
-
-static void *
-run_server(void *arg)
-{
-	struct pollfd p = {.fd = listen_fd, .events = POLLIN};
-
-	while (poll(&p, 1, -1) == 1) {
-		char request[4096] = "";
-		size_t n = 0;
-		int fd = accept(listen_fd, NULL, NULL);
-
-		if (fd < 0)
-			break;
-		while (n + 1 < sizeof(request) && strstr(request, "\r\n\r\n") == NULL) {
-			ssize_t got = recv(fd, request + n, sizeof(request) - 1 - n, 0);
-
-			if (got <= 0)
-				break;
-			n += (size_t)got;
-			request[n] = '\0';
-		}
-		if (strncmp(request, "GET ", 4) == 0)
-			serve(fd, request + 4);
-		close(fd);
-	}
-	return arg;
 }
 
 static void
 start(void)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof(sin);
-	pthread_t thread;
-
-	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(bind(listen_fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
-	cr_assert_eq(listen(listen_fd, 16), 0);
-	cr_assert_eq(getsockname(listen_fd, (struct sockaddr *)&sin, &size), 0);
-	port = ntohs(sin.sin_port);
-	cr_assert_eq(pthread_create(&thread, NULL, run_server, NULL), 0);
-	pthread_detach(thread);
+	http_start();
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	loop = loop_new();
 	fetch = fetch_open(loop);
@@ -204,7 +154,7 @@ stop(void)
 {
 	fetch_close(&fetch);
 	loop_free(&loop);
-	shutdown(listen_fd, SHUT_RDWR);
+	http_stop();
 	curl_global_cleanup();
 }
 
@@ -236,7 +186,7 @@ begin(struct outcome *o, const char *path)
 	char url[128];
 	const char *words;
 
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", port, path);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", http_port, path);
 	cr_assert_eq(fetch_start(fetch, url, NULL, take, o, &o->job, &words), 0);
 	cr_assert_eq(o->calls, 0, "answered at once");
 }
@@ -278,7 +228,7 @@ Test(fetch, nobody_listens)
 {
 	struct outcome o = {.wanted = 1};
 
-	port = 1;
+	http_port = 1;
 	begin(&o, "/good");
 	loop_run(loop);
 	cr_expect_eq(o.err, E_CLOSED);
