@@ -221,9 +221,7 @@ set_limits(struct fetch_job *job)
 	SET(CURLOPT_FRESH_CONNECT, 1L);
 	SET(CURLOPT_FORBID_REUSE, 1L);
 	SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-#if LIBCURL_VERSION_NUM >= 0x075700
 	SET(CURLOPT_QUICK_EXIT, 1L); /* a job that ends does not wait for a name server */
-#endif
 }
 
 /* The system's folder of certificates would count beside a file of ours. */

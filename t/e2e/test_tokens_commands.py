@@ -113,6 +113,32 @@ def test_every_creation_is_one_line_of_log_without_the_token(own):
     assert made["token"] not in own.log.read_text()
 
 
+def memory_of(pid):
+    """All that the process can read, a piece at a time."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+            if line.split()[1][0] != "r" or end - begin > 1 << 30:
+                continue
+            try:
+                memory.seek(begin)
+                yield memory.read(end - begin)
+            except (OSError, OverflowError, ValueError):
+                continue  # reserved, or of the kernel
+
+
+@pytest.mark.parametrize("kind", [{"user": "zoe"}, {"service": "nightly"}])
+def test_the_gateway_forgets_it(own, kind):
+    """Once it is out, no process has it in memory, or a service token's whole signature."""
+    secret = own.create_token(**kind)["token"].rpartition(".")[2].removeprefix("sgw_")
+    for pid in own.pids():
+        try:
+            found = any(secret.encode() in piece for piece in memory_of(pid))
+        except PermissionError:
+            pytest.skip("may not look into processes")
+        assert not found, open(f"/proc/{pid}/comm").read()
+
+
 # ---- the signing key ----
 
 def key_files(gateway):

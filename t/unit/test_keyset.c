@@ -267,7 +267,7 @@ Test(keyset, a_keeper_that_cannot_commit)
 
 Test(keyset, discovery)
 {
-	char described[256];
+	char described[512];
 
 	snprintf(described, sizeof(described), "{\"issuer\": \"%s\", \"jwks_uri\": \"%s\"}", issuer,
 		 url);
