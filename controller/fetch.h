@@ -1,9 +1,9 @@
 /*
  * Bodies of URLs: libcurl's multi interface in our loop. For small documents of identity providers.
  *
- * https, or http to this host (conf/url.h). No redirects, no proxies, no cookies, no compression, one
- * connection each time; the server's certificate is checked against `ca` alone where that is given.
- * A transfer ends within FETCH_MS and with a body of at most FETCH_MAX bytes.
+ * https, or http to this host (conf/url.h). No redirects, no proxies, no cookies, no compression,
+ * one connection each time; the server's certificate is checked against `ca` alone where that is
+ * given. A transfer ends within FETCH_MS and with a body of at most FETCH_MAX bytes.
  */
 #pragma once
 #include "lib/err.h"

@@ -5,6 +5,7 @@
 #include "controller/keyset.h"
 
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include "controller/backoff.h"
 #include "controller/keystore.h"
 #include "lib/clock.h"
@@ -150,7 +151,18 @@ stored_same(void *arg, int err)
 	stored(arg, err, false);
 }
 
-/* Rows as they will be stored, of keys that were checked. */
+static int
+compare(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+	size_t n = x->der.n < y->der.n ? x->der.n : y->der.n;
+	int order = memcmp(x->der.p, y->der.p, n);
+
+	return order != 0 ? order : (x->der.n > y->der.n) - (x->der.n < y->der.n);
+}
+
+/* Rows as they will be stored, of keys that were checked; in an order of our own, so that a
+ * provider that shuffles its keys has not changed them. */
 static bool
 convert(struct batch *b, const struct jwks_key *keys, unsigned count)
 {
@@ -167,8 +179,11 @@ convert(struct batch *b, const struct jwks_key *keys, unsigned count)
 			.der = {arena_copy(b->arena, der, n), n},
 		};
 	}
+	if (arena_failed(b->arena))
+		return false;
 	b->fresh.count = count;
-	return !arena_failed(b->arena);
+	qsort(b->fresh.list, count, sizeof(*b->fresh.list), compare);
+	return true;
 }
 
 /* What is stored already need not be written again, only dated. */

@@ -12,7 +12,7 @@
 #include "lib/arena.h"
 #include "policy/identity.h"
 
-/* groups: "a,b", or STR_NONE. Fills the identity (its texts are the configuration's, the caller's or
- * in the arena) and adds sentences to `lines`. E_NOMEM. */
+/* groups: "a,b", or STR_NONE. Fills the identity (its texts are the configuration's, the caller's
+ * or in the arena) and adds sentences to `lines`. E_NOMEM. */
 int suppose_identity(const struct conf *, const struct view *, struct str user, struct str groups,
 		     struct arena *, struct identity *ret, json_t *lines) MUST_CHECK;

@@ -16,8 +16,8 @@ struct token_query {
 	uint8_t after[TOKEN_DIGEST];
 };
 
-/* Of a query string, as query_parse(): user, team, all=1, limit, after. E_SYNTAX with constant words
- * for the asker. */
+/* Of a query string, as query_parse(): user, team, all=1, limit, after. E_SYNTAX with constant
+ * words for the asker. */
 int token_query_parse(struct str (*get)(void *arg, const char *key), void *arg,
 		      struct token_query *ret, const char **ret_words) MUST_CHECK;
 

@@ -9,7 +9,7 @@
 
 #define TOKEN_WISH_TTL_MS     (30ull * 24 * 3600 * 1000) /* when it is not said */
 #define TOKEN_WISH_TTL_MAX_MS (366ull * 24 * 3600 * 1000)
-#define TOKEN_WISH_SERVICE    "service:" /* before a service's name, so that it is nobody's user id */
+#define TOKEN_WISH_SERVICE    "service:" /* before its name: nobody's user id */
 
 struct token_wish {
 	enum token_type type;

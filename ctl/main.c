@@ -106,7 +106,9 @@ main(int argc, char **argv)
 	curl_global_init(CURL_GLOBAL_NOTHING);
 	result = commands_run(command, &wish);
 	curl_global_cleanup();
-	if (fflush(stdout) != 0 && result == ASK_DONE)
+	if (fflush(stdout) != 0 && result == ASK_DONE) {
+		fprintf(stderr, "sparkgwctl: standard output: %s\n", strerror(errno));
 		result = ASK_REFUSED;
+	}
 	return (int)result;
 }

@@ -9,6 +9,7 @@
 #include "controller/keysets.h"
 #include "controller/pair.h"
 #include "controller/signer.h"
+#include "lib/clock.h"
 #include "lib/sock.h"
 #include "proto/jwks.h"
 #include "shm/counters.h"
@@ -290,6 +291,90 @@ Test(keyset, of_a_file)
 	cr_expect_eq(keys_seen, 2);
 	keyset_want(&set);
 	cr_expect(!loop_timer_active(&set.timer));
+}
+
+static int
+by_der(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+
+	cr_assert_eq(x->der.n, y->der.n);
+	return memcmp(x->der.p, y->der.p, x->der.n);
+}
+
+/* The provider's keys as set 77 of a store, fetched at that time. */
+static void
+store_keys(uint64_t fetched_ms)
+{
+	struct arena *arena = arena_new(16384, 1 << 20);
+	struct keys keys = {.set = 77, .fetched_ms = fetched_ms};
+	struct key list[2];
+	struct jwks_key *parsed;
+	uint8_t der[2][KEYS_DER_MAX];
+	const char *words;
+	struct db *db;
+	bool changed;
+
+	cr_assert_eq(jwks_parse(str_from(good), arena, &parsed, &keys.count, &words), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		list[i] = (struct key){.kid = parsed[i].kid, .algs = parsed[i].algs};
+		list[i].der.p = (char *)der[i];
+		cr_assert_eq(jwks_key_der(&parsed[i], der[i], KEYS_DER_MAX, &list[i].der.n), 0);
+	}
+	qsort(list, 2, sizeof(*list), by_der);
+	keys_source(str_from(issuer), str_from(url), keys.source);
+	scratch_make();
+	cr_assert_eq(db_open(scratch, true, 0, &db, &words), 0);
+	cr_assert_eq(db_write_begin(db), 0);
+	for (unsigned i = 0; i < 2; i++)
+		keys_put(db, STR("idp"), 77, i, &list[i]);
+	cr_assert_eq(keys_complete(db, STR("idp"), &keys, &changed), 0);
+	cr_assert_eq(db_commit(db), 0);
+	db_close(&db);
+	jwks_free(parsed, 2);
+	arena_free(&arena);
+	view.state_dir = scratch;
+	cr_assert_eq(view_open_store(&view, &words), 0);
+}
+
+static bool
+is_dated(void)
+{
+	return sets_seen > 0 && is_fetched();
+}
+
+Test(keyset, stored_keys_that_stay_the_same_are_only_dated)
+{
+	store_keys(1000); /* long ago */
+	keyset_start(&set, &world, &provider);
+	cr_expect_eq(set.count, 2);
+	run_until(is_dated);
+	cr_expect_eq(keys_seen, 0);
+	cr_expect_eq(last_set.set, 77);
+	cr_expect_gt(last_set.fetched_ms, 1000);
+	view_close(&view);
+	scratch_drop();
+}
+
+Test(keyset, fresh_keys_of_the_store_are_not_fetched_and_those_of_another_url_are)
+{
+	store_keys(clock_wall_ms() - 1000);
+	keyset_start(&set, &world, &provider);
+	run_for(200);
+	cr_expect_eq(http_requests, 0);
+	cr_expect_eq(set.count, 2);
+	cr_expect(wait_left() > 3600000 / 2 && wait_left() < 3600000);
+	keyset_stop(&set);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/other", http_port);
+	provider.jwks_url = str_from(url);
+	keyset_start(&set, &world, &provider);
+	cr_expect_eq(set.count, 0);
+	run_until(is_fetched);
+	cr_expect_eq(http_requests, 1);
+	cr_expect_eq(keys_seen, 2);
+	cr_expect_neq(last_set.set, 77);
+	view_close(&view);
+	scratch_drop();
 }
 
 Test(keyset, what_is_stopped_does_not_go_on)
