@@ -253,7 +253,7 @@ HOSTILE = {
     "kid missing": header(kid=None), "kid unknown": header(kid="no-such-key"), "kid is a path": header(kid="../../../../dev/null"),
     "kid is a number": header(kid=7), "kid is too long": header(kid="k" * 3000), "kid with a quote": header(kid="' or 1=1 --"),
     "own key in it": with_key_in_it, "jku": header(jku="https://evil.example.com/keys"),
-    "x5u": header(x5u="https://evil.example.com/chain"), "crit": header(crit=["exp"]),
+    "x5u": header(x5u="https://evil.example.com/chain"), "x5c": header(x5c=["AAAA"]), "crit": header(crit=["exp"]),
     "b64": header(b64=False, crit=["b64"]), "b64 alone": header(b64=False),
     "typ of something else": header(typ="secevent+jwt"), "typ of an identity token of another kind": header(typ="dpop+jwt"),
 }
