@@ -19,7 +19,7 @@
 #define WAIT_MS	       3000u /* for keys; the controller's fetch takes one or two round trips */
 #define LOOK_MS	       50u
 #define WAITING_MAX    1024u
-#define FETCH_GAP_MS   60000u /* between two fetches because of unknown keys */
+#define RETRY_MS       10000u /* the next fetch because of an unknown key may take a minute */
 #define FETCH_SLACK_MS 60000u /* clocks differ */
 #define USED_MS	       60000u /* how often the store is told that a token is used */
 #define ARENA_FIRST    1024
@@ -204,16 +204,15 @@ unknown_key(struct authn *a, const struct authn_facts *f, const struct verify_re
 	    struct authn_answer *ret)
 {
 	const struct keyring_set *set = keyring_get(a->keyring, r->provider);
-	uint64_t age = clock_wall_ms() - set->fetched_ms;
 
 	if (set->fixed || (set->fetched_ms != 0 && r->issued_ms != 0 &&
 			   r->issued_ms + FETCH_SLACK_MS < set->fetched_ms))
 		return refuse(ret, GRPC_UNAUTHENTICATED,
 			      "the token was signed with a key that its issuer does not publish");
 	counters_want_keys(a->worker->counters, r->provider);
-	if (!f->waited_keys && (set->fetched_ms == 0 || age >= FETCH_GAP_MS))
+	if (!f->waited_keys)
 		return E_AGAIN;
-	ret->retry_ms = age < FETCH_GAP_MS ? (uint32_t)(FETCH_GAP_MS - age) : 5000;
+	ret->retry_ms = RETRY_MS;
 	return refuse(ret, GRPC_UNAVAILABLE,
 		      "the token was signed with a key that is not known here yet");
 }
