@@ -211,7 +211,7 @@ unknown_key(struct authn *a, const struct authn_facts *f, const struct verify_re
 		return refuse(ret, GRPC_UNAUTHENTICATED,
 			      "the token was signed with a key that its issuer does not publish");
 	counters_want_keys(a->worker->counters, r->provider);
-	if (!f->waited && (set->fetched_ms == 0 || age >= FETCH_GAP_MS))
+	if (!f->waited_keys && (set->fetched_ms == 0 || age >= FETCH_GAP_MS))
 		return E_AGAIN;
 	ret->retry_ms = age < FETCH_GAP_MS ? (uint32_t)(FETCH_GAP_MS - age) : 5000;
 	return refuse(ret, GRPC_UNAVAILABLE,
@@ -260,6 +260,11 @@ check_token(struct authn *a, const struct authn_facts *f, struct str token,
 	if (known != NULL && !is_over(known)) {
 		note_use(a, known);
 		return take(ret, known);
+	}
+	if (!f->waited_slow &&
+	    throttle_is_slow(a->throttle, &f->client->peer, loop_ms(a->worker->loop))) {
+		ret->slow = true;
+		return E_AGAIN;
 	}
 	counters_add(a->worker->counters, COUNTER_auth_verified, 1);
 	int rc = verify_token(a->verify, a->worker->db, token, digest, clock_wall_ms(), &r);
@@ -362,8 +367,7 @@ authn_check(struct authn *a, const struct authn_facts *f, struct authn_answer *r
 	if (rc == E_DENIED && ret->code == GRPC_UNAUTHENTICATED) {
 		counters_add(a->worker->counters, COUNTER_auth_refused, 1);
 		if (f->authorization.p != NULL || f->authentication.p != NULL)
-			ret->slowed = throttle_failed(a->throttle, &f->client->peer,
-						      loop_ms(a->worker->loop));
+			throttle_failed(a->throttle, &f->client->peer, loop_ms(a->worker->loop));
 	}
 	return rc;
 }

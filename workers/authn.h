@@ -20,6 +20,9 @@
 #include "proto/grpc.h"
 #include "workers/verdicts.h"
 
+#define AUTHN_SLOW_MS  1000u
+#define AUTHN_SLOW_MAX 64u
+
 struct authn;
 struct authn_wait;
 struct client;
@@ -29,7 +32,7 @@ struct authn_facts {
 	struct str authorization, authentication; /* header values, or STR_NONE */
 	struct str user;			  /* what headers.user said, or STR_NONE */
 	struct client *client;			  /* for its certificate and address */
-	bool waited;				  /* for keys, already */
+	bool waited_keys, waited_slow;		  /* this request has waited already */
 };
 
 struct authn_answer {
@@ -37,7 +40,7 @@ struct authn_answer {
 	enum grpc_code code;  /* of a refusal */
 	const char *why;      /* constant words for the client */
 	uint32_t retry_ms;    /* UNAVAILABLE: when to come again */
-	bool slowed;	      /* the refusal is to be held back (throttle.h) */
+	bool slow;	      /* E_AGAIN: too many bad tokens came from there, wait a moment */
 };
 
 /* Embedded in whoever waits for keys; woken once, by done(), unless it cancels. */
@@ -51,7 +54,8 @@ struct authn_wait {
 struct authn *authn_new(struct worker *); /* aborts when out of memory, at start */
 void authn_free(struct authn **);
 
-/* 0; E_DENIED with a refusal; E_AGAIN: its key may come soon, call authn_wait(). */
+/* 0; E_DENIED with a refusal; E_AGAIN: ask again, if ret->slow after AUTHN_SLOW_MS (at most
+ * AUTHN_SLOW_MAX requests of a worker at once), else when authn_wait() says so: keys may come. */
 int authn_check(struct authn *, const struct authn_facts *, struct authn_answer *ret) MUST_CHECK;
 
 /* Until the keys have changed, or some seconds have passed. E_LIMIT: too many wait. */

@@ -38,7 +38,7 @@ struct worker {
 	struct acceptor *acceptors;
 	struct client *clients; /* list */
 	unsigned clients_count;
-	unsigned held_back; /* RPCs whose refusal waits (rpc.c) */
+	unsigned slowed; /* RPCs that wait because of bad tokens from their address */
 	struct loop_timer second; /* registry, lost drivers, stale connections */
 	struct loop_timer drain_limit;
 	bool going, draining;

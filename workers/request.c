@@ -252,7 +252,7 @@ static void
 close_envelope(struct rpc *r)
 {
 	if (!r->request_ended || r->head_waits || r->pending.len > 0 || r->envelope_closed ||
-	    r->state == RPC_DONE || r->held_back)
+	    r->state == RPC_DONE)
 		return;
 	r->envelope_closed = true;
 	if (envelope_end(&r->envelope) != 0)
@@ -268,7 +268,7 @@ on_data(struct h2_stream *s, struct str bytes)
 
 	r->request_debt += bytes.n;
 	r->request_bytes += bytes.n;
-	if (r->state == RPC_DONE || r->held_back) { /* refused; what still comes is dropped */
+	if (r->state == RPC_DONE) { /* refused; what still comes is dropped */
 		h2_consume(s, r->request_debt);
 		r->request_debt = 0;
 		return;

@@ -16,8 +16,6 @@
 #define ARENA_FIRST   4096
 #define ARENA_CEILING (1u << 20) /* headers both ways, two envelope heads */
 #define FREE_MAX      256
-#define HOLD_MS	      1000u
-#define HELD_BACK_MAX 1024u /* refusals that wait in one worker */
 
 static struct rpc *free_list;
 static unsigned free_count;
@@ -171,10 +169,10 @@ stop_waiting(struct rpc *r)
 	loop_timer_stop(&r->deadline);
 	binder_cancel(r->worker->binder, &r->ask);
 	authn_cancel(r->worker->authn, &r->keys);
-	loop_timer_stop(&r->hold);
-	if (r->held_back)
-		r->worker->held_back--;
-	r->held_back = false;
+	loop_timer_stop(&r->slow);
+	if (r->slowed)
+		r->worker->slowed--;
+	r->slowed = false;
 }
 
 void
@@ -190,26 +188,28 @@ rpc_finish(struct rpc *r, unsigned status)
 }
 
 static void
-hold_is_over(void *arg)
+slow_is_over(void *arg)
 {
 	struct rpc *r = arg;
 
-	(void)rpc_refuse(r, GRPC_UNAUTHENTICATED, r->hold_why);
+	r->slowed = false;
+	r->worker->slowed--;
+	rpc_run(r);
 }
 
-/* Too many bad tokens from there: this answer comes late, so that guessing takes time. */
+/* Too many bad tokens came from this address: this one is looked at in a moment. */
 static enum rpc_step
-hold_back(struct rpc *r, const char *why)
+slow_down(struct rpc *r)
 {
 	struct worker *w = r->worker;
 
-	if (w->held_back >= HELD_BACK_MAX)
-		return rpc_refuse(r, GRPC_UNAUTHENTICATED, why);
+	if (w->slowed >= AUTHN_SLOW_MAX)
+		return rpc_unavailable(r, "too many bad tokens have come from this address",
+				       2 * AUTHN_SLOW_MS);
 	counters_add(w->counters, COUNTER_auth_slowed, 1);
-	w->held_back++;
-	r->held_back = true;
-	r->hold_why = why;
-	loop_timer_start(w->loop, &r->hold, HOLD_MS, 0, hold_is_over, r);
+	w->slowed++;
+	r->slowed = r->waited_slow = true;
+	loop_timer_start(w->loop, &r->slow, AUTHN_SLOW_MS, 0, slow_is_over, r);
 	return STEP_WAIT;
 }
 
@@ -222,7 +222,7 @@ keys_came(struct authn_wait *x)
 static enum rpc_step
 wait_for_keys(struct rpc *r)
 {
-	r->waited = true;
+	r->waited_keys = true;
 	if (authn_wait(r->worker->authn, &r->keys, keys_came) != 0)
 		return rpc_unavailable(r, "too many requests wait for keys of tokens", 1000);
 	return STEP_WAIT;
@@ -235,15 +235,14 @@ step_who(struct rpc *r)
 					  .authentication = r->authentication,
 					  .user = r->user,
 					  .client = r->conn,
-					  .waited = r->waited};
+					  .waited_keys = r->waited_keys,
+					  .waited_slow = r->waited_slow};
 	struct authn_answer a;
 
 	switch (authn_check(r->worker->authn, &facts, &a)) {
 	case 0: break;
-	case E_AGAIN: return wait_for_keys(r);
+	case E_AGAIN: return a.slow ? slow_down(r) : wait_for_keys(r);
 	default:
-		if (a.slowed)
-			return hold_back(r, a.why);
 		return a.code == GRPC_UNAVAILABLE ? rpc_unavailable(r, a.why, a.retry_ms)
 						  : rpc_refuse(r, a.code, a.why);
 	}

@@ -48,8 +48,7 @@ struct rpc {
 	uint64_t deadline_ns; /* monotonic; 0: none */
 	struct identity *who; /* a reference; NULL before it is known */
 	struct authn_wait keys;
-	struct loop_timer hold; /* a refusal that is held back */
-	const char *hold_why;
+	struct loop_timer slow;
 
 	/* from the envelope, and the way to a driver */
 	struct envelope envelope;
@@ -75,8 +74,8 @@ struct rpc {
 	unsigned status; /* grpc status at the end */
 
 	/* flags, in the order of a good life */
-	bool waited;	      /* for the keys of its token */
-	bool held_back;	      /* refused, but not told yet; what still comes is dropped */
+	bool slowed;	      /* waits because of bad tokens from its address */
+	bool waited_slow, waited_keys;
 	bool head_waits;      /* a head is complete, its seal is due */
 	bool request_ended;   /* the client sent everything */
 	bool envelope_closed; /* and the envelope agreed */

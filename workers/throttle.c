@@ -28,7 +28,7 @@ throttle_new(uint32_t failures)
 
 	ASSERT(t != NULL);
 	hash_key_random(&t->key);
-	t->limit_ms = (uint64_t)failures * THROTTLE_REFILL_MS;
+	t->limit_ms = (uint64_t)(failures - 1) * THROTTLE_REFILL_MS; /* the last one passes it */
 	return t;
 }
 
@@ -69,15 +69,26 @@ find(struct throttle *t, uint64_t address, uint64_t now_ms)
 	return least;
 }
 
-bool
+void
 throttle_failed(struct throttle *t, const struct sock_addr *from, uint64_t now_ms)
 {
 	struct bucket *b = find(t, hash_address(t, from), now_ms);
 
 	b->debt_ms = debt_at(b, now_ms);
 	b->last_ms = now_ms;
-	if (b->debt_ms >= t->limit_ms)
-		return true;
-	b->debt_ms += THROTTLE_REFILL_MS;
+	if (b->debt_ms <=
+	    t->limit_ms) /* what is above is forgotten as quickly as the limit itself */
+		b->debt_ms += THROTTLE_REFILL_MS;
+}
+
+bool
+throttle_is_slow(const struct throttle *t, const struct sock_addr *from, uint64_t now_ms)
+{
+	uint64_t address = hash_address(t, from);
+	const struct bucket *set = t->buckets[address / 2 % SETS];
+
+	for (unsigned i = 0; i < WAYS; i++)
+		if (set[i].address == address)
+			return debt_at(&set[i], now_ms) > t->limit_ms;
 	return false;
 }
