@@ -10,8 +10,8 @@
  * An identity that is not verified exists only where auth.required is false: it belongs to every
  * team, and no more is asked of it than of the team.
  *
- * Pure. A judgement allocates nothing and costs 60 to 150 ns with 50 teams and 20 groups, more or
- * less as many as there are; words are made for refusals only.
+ * Pure. A judgement allocates nothing and costs 60 to 150 ns with 50 teams and 20 groups, and grows
+ * with both; words are made for refusals only.
  */
 #pragma once
 #include "conf/conf.h"
