@@ -96,7 +96,7 @@ try:
     made = (SparkSession.builder.remote(os.environ["SPARK_URL"])
             .config("spark.connect.grpc.header.x-doordash-team", os.environ["TEAM"])
             .config("spark.connect.grpc.header.x-doordash-env", "prod").create())
-    rows = made.range(3).count()
+    rows = int(made.range(3).count())
     out([made.conf.get("spark.app.name"), rows])
 except Exception as error:
     out(str(error))
@@ -142,6 +142,8 @@ def test_refused_pairs_are_refused_again(make_gateway, fakes, method):
     """Where the first Config call asked for a team in vain, the session's next call does not find another one by itself."""
     gateway = make_gateway({"eng-prod": [fakes[0].address], "ops-prod": [fakes[1].address]})
     session = rpc.new_id()
+    for fake in fakes:
+        fake.behave = lambda s: s.wait().answer(b"")
     pairs = [rpc.pb.KeyValue(key="spark.connect.grpc.header.x-doordash-team", value="ops")]
     first = rpc.pb.ConfigRequest(session_id=session, operation=rpc.pb.ConfigRequest.Operation(
         set=rpc.pb.ConfigRequest.Set(pairs=pairs)))
