@@ -44,6 +44,7 @@ class Raw:
     def __init__(self, port, ca=None, alpn=("h2",), deaf=False, timeout=20, host="localhost", identity=None):
         """deaf: only GOAWAY is taken notice of; for frames that `conn` knows nothing of. host: whom TLS asks for."""
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if ca:
             context = ssl.create_default_context(cafile=ca)
             if alpn:
