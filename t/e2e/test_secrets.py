@@ -108,7 +108,7 @@ def test_a_life_full_of_tokens(world, fake):
 
 
 @pytest.mark.parametrize("kind", ["worker", "controller", "supervisor"])
-def test_no_core(world, kind):
+def test_no_core(unsanitized, world, kind):
     """What holds secrets leaves no picture of its memory behind, even where cores are allowed."""
     gateway = world.gateway
     world.use_all()
