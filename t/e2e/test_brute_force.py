@@ -1,10 +1,9 @@
 """Whoever guesses tokens is answered late, and harms nobody behind the same address."""
 
-import collections
-import contextlib
 import hashlib
 import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -33,17 +32,17 @@ def seconds_of(raw, token, status):
 
 
 def test_bad_tokens_are_answered_late(gateway, fake):
-    """At once for as many as anybody mistypes, then later; a good one of the same connection goes on as before."""
+    """At once for as many as anybody mistypes, then later; known good ones never wait, new ones as long as any new one."""
     with Raw(gateway.clear_port) as raw:
-        seconds_of(raw, "token-alice", 0)
+        assert seconds_of(raw, "token-alice", 0) < 0.5
         first = [seconds_of(raw, f"wrong-{n}", UNAUTHENTICATED) for n in range(LIMIT)]
-        seconds_of(raw, "wrong", UNAUTHENTICATED)  # some of the first have been forgotten by now
         later = [seconds_of(raw, f"wrong-{LIMIT + n}", UNAUTHENTICATED) for n in range(3)]
         good = [seconds_of(raw, "token-alice", 0) for _ in range(10)]
-    assert max(first) < 0.5 and min(later) > 0.5 and max(good) < 0.5, (first, later, good)
+        new = seconds_of(raw, "token-bob", 0)
+    assert max(first) < 0.5 and min(later) > 0.5 and max(good) < 0.5 and new < 3, (first, later, good, new)
     counters = gateway.ask("status")["counters"]
-    assert counters["auth_refused"] == LIMIT + 4 and counters["auth_slowed"] >= 3
-    assert len(fake.calls) == 11
+    assert counters["auth_refused"] >= LIMIT + 3 and counters["auth_slowed"] >= 3
+    assert len(fake.calls) == 12
 
 
 class Guesser(threading.Thread):
@@ -51,50 +50,41 @@ class Guesser(threading.Thread):
 
     def __init__(self, gateway, until, width=50):
         super().__init__(daemon=True)
-        self.gateway, self.until, self.width, self.codes = gateway, until, width, collections.Counter()
+        self.gateway, self.until, self.width, self.count, self.codes = gateway, until, width, 0, Counter()
 
     def run(self):
         with Raw(self.gateway.clear_port) as raw:
             while time.monotonic() < self.until:
-                streams = [guess(raw, f"wrong-{self.name}-{time.monotonic()}-{n}") for n in range(self.width)]
+                streams = [guess(raw, f"wrong-{self.name}-{self.count + n}") for n in range(self.width)]
                 self.codes.update(raw.answer(stream).status for stream in streams)
-
-
-@contextlib.contextmanager
-def guessing(gateway, seconds, count=4):
-    """As fast as they are answered, for so long; gives all answers when it is over."""
-    until, codes = time.monotonic() + seconds, collections.Counter()
-    guessers = [Guesser(gateway, until) for _ in range(count)]
-    for guesser in guessers:
-        guesser.start()
-    net.wait_for(lambda: gateway.ask("status")["counters"]["auth_slowed"] > 0, seconds, "slowed down")
-    yield codes
-    for guesser in guessers:
-        guesser.join(20)
-        codes.update(guesser.codes)
+                self.count += self.width
 
 
 def store(gateway):
     return hashlib.sha256((gateway.folder / "state/data.mdb").read_bytes()).hexdigest()
 
 
-def test_others_of_the_same_address_notice_nothing(gateway):
+def test_others_of_the_same_address_notice_nothing(gateway, fake):
     """While guesses come as fast as they are answered, and nothing of them goes to the disk."""
-    session, took = rpc.new_id(), []
+    session = rpc.new_id()
     with Raw(gateway.clear_port) as raw:
-        def call():
-            return raw.answer(raw.request(grpc_headers(), rpc.envelope(rpc.config(session)))).status
-        assert call() == 0
-        before = store(gateway)
-        with guessing(gateway, 4) as codes:
-            end = time.monotonic() + 3
-            while (begin := time.monotonic()) < end:
-                assert call() == 0
-                took.append(time.monotonic() - begin)
-        assert store(gateway) == before
-    assert set(codes) <= {UNAUTHENTICATED, UNAVAILABLE}
-    assert codes[UNAUTHENTICATED] <= 4 * 50 * 6, f"{codes} in 4 s"
+        raw.answer(raw.request(grpc_headers(), rpc.envelope(rpc.config(session))))
+        before, until, took = store(gateway), time.monotonic() + 4, []
+        guessers = [Guesser(gateway, until) for _ in range(4)]
+        for guesser in guessers:
+            guesser.start()
+        while time.monotonic() < until:
+            begin = time.monotonic()
+            assert raw.answer(raw.request(grpc_headers(), rpc.envelope(rpc.config(session)))).status == 0
+            took.append(time.monotonic() - begin)
+            time.sleep(0.01)
+        for guesser in guessers:
+            guesser.join(20)
+    codes = sum((guesser.codes for guesser in guessers), Counter())
+    assert set(codes) == {UNAUTHENTICATED, UNAVAILABLE}, codes
+    assert codes[UNAUTHENTICATED] <= LIMIT + 64 * 8, f"{codes} in 4 s: each was looked at"
     assert sorted(took)[len(took) * 95 // 100] < 0.25, sorted(took)[-5:]
+    assert store(gateway) == before
 
 
 def test_newcomers_of_the_same_address_are_served(gateway, issuer):
@@ -104,7 +94,11 @@ def test_newcomers_of_the_same_address_are_served(gateway, issuer):
             begin = time.monotonic()
             answer = raw.answer(guess(raw, token))
             return answer.status, time.monotonic() - begin
-    with guessing(gateway, 8):
-        found = [first_call(issuer.token()) for _ in range(5)] + [first_call("token-bob")]
-    assert {status for status, _ in found} == {0}, found
-    assert max(took for _, took in found) < 2.5, found
+    guessers = [Guesser(gateway, time.monotonic() + 8) for _ in range(4)]
+    for guesser in guessers:
+        guesser.start()
+    net.wait_for(lambda: gateway.ask("status")["counters"]["auth_slowed"] > 0, 5, "slowed down")
+    found = [first_call(issuer.token()) for _ in range(4)] + [first_call("token-bob")]
+    for guesser in guessers:
+        guesser.join(20)
+    assert {status for status, _ in found} == {0} and max(took for _, took in found) < 2.5, found

@@ -114,7 +114,8 @@ def test_without_such_a_provider(make_gateway, fake):
     gateway.write()
     gateway.reload()
     assert [status(gateway, token) for token in made] == [UNAUTHENTICATED] * 2
-    assert gateway.ctl("token", "create", "--user", "zoe", "--team", "eng", check=False).returncode == 1
+    net.wait_for(lambda: gateway.ctl("token", "create", "--user", "zoe", "--team", "eng", check=False).returncode == 1, 5,
+                 "the new controller to answer")
 
 
 # ---- revoked ----
