@@ -25,7 +25,7 @@
 #define ARENA_FIRST    1024
 #define ARENA_CEILING  (128u << 10) /* the names of a certificate */
 
-struct want { /* of keys that a token names and nobody here has */
+struct want {		   /* of keys that a token names and nobody here has */
 	uint64_t first_ms; /* of this minute; 0: never */
 	uint64_t generation;
 };
@@ -205,8 +205,8 @@ authn_cancel(struct authn *a, struct authn_wait *x)
 		unlink_wait(a, x);
 }
 
-/* The controller fetches once a minute because of unknown keys, and at once: whoever comes first, or
- * while that goes on, waits for it; others come again when the next one is due. */
+/* The controller fetches once a minute because of unknown keys, and at once: whoever comes first,
+ * or while that goes on, waits for it; others come again when the next one is due. */
 static bool
 may_wait(struct authn *a, unsigned provider, uint32_t *ret_retry_ms)
 {
