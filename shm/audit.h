@@ -14,6 +14,7 @@
 /* clang-format off */
 #define AUDIT_FIELDS(X) \
 	X(1,	time,		"time",			TIME,	0,	"when the RPC ended, for the client") \
+	X(40,	begun,		"begun",		TIME,	0,	"when its headers had come") \
 	X(2,	worker,		"worker",		NUMBER,	0,	"the worker process's number") \
 	X(3,	client,		"client",		NUMBER,	0,	"the connection's number in that worker") \
 	X(4,	rpc,		"rpc",			NUMBER,	0,	"the RPC's number on that connection") \
@@ -58,7 +59,7 @@ enum audit_field {
 #define AUDIT_ENUM(tag, name, member, kind, bytes, help) AUDIT_##name = (tag),
 	AUDIT_FIELDS(AUDIT_ENUM)
 #undef AUDIT_ENUM
-		AUDIT_FIELDS_END /* one more than the last tag */
+		AUDIT_FIELDS_END = 41 /* one more than the largest tag */
 };
 enum audit_kind {
 	AUDIT_NUMBER = 1,

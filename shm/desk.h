@@ -23,6 +23,7 @@ struct desk {
 	struct metrics_slot *metrics;
 	const struct ledger *ledger;
 	struct open_desk open;
+	unsigned worker;
 	struct audit_facts sheet;
 	uint8_t bytes[AUDIT_RECORD_MAX];
 };

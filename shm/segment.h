@@ -6,9 +6,9 @@
  * labels.h, metrics.h, ring.h, open.h, ledger.h). Indexes, never pointers. Survives the death of
  * every process (tmpfs), so that the next start writes out the audit records that were left in it.
  *
- * The file is 1.1 GiB long and nearly all hole: memory is taken by the small parts (3 MiB) and, when a
- * process asks for them, by its row's ring, open slots and metrics (2.1 MiB per worker). Nobody
- * may touch those of a row that were not reserved; the accessors answer NULL for them.
+ * The file is 1.1 GiB long and nearly all hole: memory is taken by the small parts (3 MiB) and,
+ * when a process asks for them, by its row's ring, open slots and metrics (2.1 MiB per worker).
+ * Nobody may touch those of a row that were not reserved; the accessors answer NULL for them.
  */
 #pragma once
 #include <stdatomic.h>
@@ -62,6 +62,7 @@ struct open_row *segment_open(struct segment *, unsigned row);
  * closes drops it, too. */
 int segment_enter_row(struct segment *, unsigned row) MUST_CHECK;
 bool segment_row_lives(struct segment *, unsigned row); /* in another process; a system call */
+unsigned segment_rows(const struct segment *);		/* SEGMENT_PROCS; of an old one its own */
 
 /* Moves whenever the registry in LMDB has changed. Writer: keeper. Readers: all, once per loop turn
  * or timer. */
