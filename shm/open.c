@@ -150,6 +150,7 @@ open_take(struct open_desk *d)
 	atomic_store_explicit(&s->position, OPEN_NEVER, memory_order_relaxed);
 	atomic_store_explicit(&s->lost_at, OPEN_NEVER, memory_order_relaxed);
 	atomic_store_explicit(&s->counted_at, OPEN_NEVER, memory_order_relaxed);
+	atomic_store_explicit(&s->code, OPEN_NO_CODE, memory_order_relaxed);
 	atomic_store_explicit(&s->used, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->word, word_of(d->life, OPEN_STATE_OPEN), memory_order_release);
 	return i;

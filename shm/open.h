@@ -25,6 +25,7 @@
 #define OPEN_FACTS (OPEN_BYTES - 48)
 #define OPEN_NONE  UINT32_MAX /* no slot */
 #define OPEN_NEVER UINT64_MAX
+#define OPEN_NO_CODE UINT32_MAX
 
 enum open_state { OPEN_STATE_FREE, OPEN_STATE_OPEN, OPEN_STATE_ORPHAN, OPEN_STATE_TAKEN };
 #define OPEN_RECORDED (1u << 2) /* its record is in the ring, or was counted as lost */
@@ -35,7 +36,7 @@ struct open_slot {
 	_Atomic uint64_t position;  /* its record is there when the ring's head is beyond this */
 	_Atomic uint64_t lost_at;   /* it is lost when the ring has lost that many */
 	_Atomic uint64_t counted_at; /* it is counted when the counter has reached this */
-	_Atomic uint32_t pair, code; /* which counter */
+	_Atomic uint32_t pair, code; /* which counter; OPEN_NO_CODE: not known yet */
 	_Atomic uint32_t used;	    /* bytes of facts that are whole */
 	uint32_t pad;
 	uint8_t facts[OPEN_FACTS];
