@@ -1,8 +1,8 @@
 /*
  * Files of state_dir/keys: private keys, which never enter the store.
  *
- * A file is replaced as a whole or not at all, and is on the disk when the call returns. Folder 0700,
- * files 0600, whatever the umask.
+ * A file is replaced as a whole or not at all, and is on the disk when the call returns. Folder
+ * 0700, files 0600, whatever the umask.
  */
 #pragma once
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * One operation of a batch: a message, and what came of it. No answer is sent before the commit, and
- * a batch may have to be played again, so every result lies here until then.
+ * One operation of a batch: a message, and what came of it. No answer is sent before the commit,
+ * and a batch may have to be played again, so every result lies here until then.
  */
 #pragma once
 #include "keeper/counts.h"

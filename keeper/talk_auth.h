@@ -52,7 +52,7 @@ struct keeper_public_key { /* KEY; controller -> keeper */
 	struct msg_head head;
 	uint64_t set; /* any number but one that was used for this provider before */
 	char provider[KEYS_PROVIDER_MAX];
-	uint32_t index, algs;	    /* index: 0 to the set's count less one */
+	uint32_t index, algs;	   /* index: 0 to the set's count less one */
 	uint16_t kid_len, der_len; /* kid_len 0: none */
 	uint8_t kid[KEYS_KID_MAX], der[KEYS_DER_MAX];
 };

@@ -13,7 +13,8 @@ json_t *row_load(struct str json); /* an object, to be given back by json_decref
 /* STR_NONE: no such member, or it is something else. */
 struct str row_str(struct arena *, const json_t *, const char *name);
 /* E_SYNTAX: no such member, or not a number between. */
-int row_u64(const json_t *, const char *name, uint64_t least, uint64_t most, uint64_t *ret) MUST_CHECK;
+int row_u64(const json_t *, const char *name, uint64_t least, uint64_t most,
+	    uint64_t *ret) MUST_CHECK;
 /* The texts of a list; what is none is passed over. */
 struct str *row_list(struct arena *, const json_t *, const char *name, unsigned *ret_count);
 

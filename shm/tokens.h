@@ -25,7 +25,7 @@
 #define TOKEN_NAME_MAX	128
 #define TOKEN_NOTE_MAX	200
 #define TOKEN_ENVS_MAX	16
-#define TOKEN_TIME_MAX	((uint64_t)1 << 53)	 /* the largest of its times */
+#define TOKEN_TIME_MAX	((uint64_t)1 << 53) /* the largest of its times */
 #define TOKEN_ROW_ARENA ((size_t)32 * 1024) /* room enough for one row */
 
 enum token_type { TOKEN_PERSONAL = 1, TOKEN_SERVICE };
