@@ -17,12 +17,12 @@ struct audit_batch {
 	uint64_t next_seq;	/* of the next one */
 	uint64_t first_seq, first_ms, last_ms; /* of the file's records; first_seq 0: none */
 	unsigned lines;
-	size_t line_at;	  /* private, as all that follows */
-	uint64_t line_ms;
-	struct {
+	struct { /* when it began */
 		uint64_t next_seq, first_seq, first_ms, last_ms;
 		char chain[CHAIN_HEX + 1];
 	} before;
+	size_t line_at; /* private */
+	uint64_t line_ms;
 };
 
 int audit_batch_init(struct audit_batch *, struct str gateway) MUST_CHECK; /* E_NOMEM */

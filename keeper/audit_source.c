@@ -29,7 +29,7 @@ struct row {
 struct audit_source {
 	unsigned magic;
 	struct segment *segment;
-	bool old, took;
+	bool old, took, fresh;
 	unsigned rows_count, next_row;
 	struct row *rows;
 	uint8_t record[RING_RECORD_MAX];
@@ -59,6 +59,7 @@ audit_source_new(struct segment *segment, bool old)
 		return NULL;
 	}
 	s->old = old;
+	s->fresh = true;
 	for (unsigned i = 0; i < s->rows_count; i++)
 		s->rows[i].scan = true;
 	return s;
@@ -411,8 +412,16 @@ audit_source_untake(struct audit_source *s)
 	finish(s, false, false);
 }
 
+bool
+audit_source_is_fresh(const struct audit_source *s)
+{
+	CHECK_MAGIC(s, SOURCE_MAGIC);
+	return s->fresh;
+}
+
 void
 audit_source_recover(struct audit_source *s, bool written)
 {
 	finish(s, written, true);
+	s->fresh = false;
 }

@@ -35,5 +35,6 @@ void audit_source_note(struct audit_source *, uint64_t first_seq, uint64_t end_s
 		       uint64_t offset);
 void audit_source_settle(struct audit_source *);
 void audit_source_untake(struct audit_source *);
-/* The same for marks that a dead keeper left. */
+/* The same for marks that a dead keeper left; once, before anything is taken. */
+bool audit_source_is_fresh(const struct audit_source *); /* that has not been done yet */
 void audit_source_recover(struct audit_source *, bool written);

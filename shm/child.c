@@ -96,6 +96,8 @@ on_leash(void *arg, const struct msg_head *head)
 	case LEASH_REOPEN:
 		if (log_reopen() != 0)
 			log_debug(NULL, "the log file could not be reopened");
+		if (c->reopen != NULL)
+			c->reopen(c->arg);
 		return;
 	case LEASH_RELOADED:
 		if (c->reloaded != NULL && MSG_IS(head, leash_reloaded))
