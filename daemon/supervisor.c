@@ -435,7 +435,7 @@ take_seats(struct supervisor *v)
 }
 
 static void
-wire(struct supervisor *v, struct world *first, const char *controller_path)
+wire(struct supervisor *v, struct world *first, const char *controller_path, uint8_t *pepper)
 {
 	*v = (struct supervisor){.magic = SUPERVISOR_MAGIC, .loop = loop_new()};
 	v->reload = (struct reload){
@@ -449,6 +449,7 @@ wire(struct supervisor *v, struct world *first, const char *controller_path)
 	v->children.loop = v->loop;
 	v->children.listeners = &v->listeners;
 	v->children.controller_path = controller_path;
+	v->children.pepper = pepper;
 	v->children.hooks = &children_hooks;
 	v->children.arg = v;
 }
@@ -469,13 +470,13 @@ clean_up(struct supervisor *v)
 }
 
 int
-supervisor_run(struct world *first, const char *controller_path)
+supervisor_run(struct world *first, const char *controller_path, uint8_t *pepper)
 {
 	struct supervisor *v = calloc(1, sizeof(*v));
 	int status;
 
 	ASSERT(v != NULL);
-	wire(v, first, controller_path);
+	wire(v, first, controller_path, pepper);
 	v->status = 1;
 	if (children_open(&v->children) != E_OK) {
 		log_error(NULL, "cannot make a socket pair: %s", strerror(errno));

@@ -263,7 +263,7 @@ enter_group(struct buf *b, const char *member, const char **group, size_t *group
 }
 
 void
-audit_line_put(struct buf *b, const struct audit_values *v, struct redact *redact)
+audit_line_put(struct buf *b, const struct audit_values *v, struct audit_redact *redact)
 {
 	const char *group = NULL, *name;
 	size_t group_len = 0;
@@ -276,7 +276,7 @@ audit_line_put(struct buf *b, const struct audit_values *v, struct redact *redac
 		if (!is_wanted(f, v))
 			continue;
 		if (f == AUDIT_sql && redact != NULL)
-			text = redact_apply(redact, text);
+			text = audit_redact_apply(redact, text);
 		name = enter_group(b, audit_fields[f].member, &group, &group_len);
 		add_name(b, name, strlen(name));
 		add_value(b, audit_fields[f].kind, v->number[f], text);

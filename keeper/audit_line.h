@@ -6,7 +6,7 @@
  * came.
  */
 #pragma once
-#include "keeper/redact.h"
+#include "keeper/audit_redact.h"
 #include "lib/buf.h"
 #include "shm/audit.h"
 
@@ -18,7 +18,7 @@ struct audit_values { /* by field; what is absent is 0 or STR_NONE */
 /* As much as can be read; of two facts about one field the last counts. False: not all could. */
 bool audit_line_read(struct str facts, struct audit_values *ret);
 /* ,"name":value for each, behind what stands there. redact: NULL for none. */
-void audit_line_put(struct buf *, const struct audit_values *, struct redact *);
+void audit_line_put(struct buf *, const struct audit_values *, struct audit_redact *);
 
 /* Single members, for lines of other kinds. */
 void audit_line_text(struct buf *, const char *name, struct str text);

@@ -38,7 +38,7 @@ struct audit_source {
 /* What a batch is taken with. */
 struct taking {
 	struct audit_batch *batch;
-	struct redact *redact;
+	struct audit_redact *redact;
 	unsigned *budget;
 	struct audit_tally *tally;
 };
@@ -305,7 +305,7 @@ take_row(struct audit_source *s, unsigned i, const struct taking *t)
 }
 
 void
-audit_source_take(struct audit_source *s, struct audit_batch *batch, struct redact *redact,
+audit_source_take(struct audit_source *s, struct audit_batch *batch, struct audit_redact *redact,
 		  unsigned *budget, struct audit_tally *tally)
 {
 	const struct taking t = {batch, redact, budget, tally};

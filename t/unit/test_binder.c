@@ -19,6 +19,8 @@ static struct {
 	int keeper; /* our end */
 	struct client clients[2];
 	struct rpc rpcs[RPCS];
+	struct identity people[RPCS];
+	char forgotten[TOKEN_ID_MAX];
 	char refused[RPCS][64];
 } w;
 
@@ -29,6 +31,13 @@ rpc_new(struct client *c)
 {
 	(void)c;
 	return NULL;
+}
+
+void
+authn_forget(struct authn *a, struct str token_id)
+{
+	(void)a;
+	str_copy(w.forgotten, sizeof w.forgotten, token_id);
 }
 
 struct rpc *
@@ -337,7 +346,8 @@ run_rpc(unsigned i, struct client *c, enum rpc_state state, struct str token_id)
 
 	r->state = state;
 	r->conn = c;
-	r->who.token_id = token_id;
+	w.people[i] = (struct identity){.refs = 1, .token_id = token_id};
+	r->who = &w.people[i];
 	r->client.next = c->h2.streams;
 	c->h2.streams = &r->client;
 }
@@ -365,5 +375,6 @@ Test(binder, a_revoked_token_ends_what_runs_with_it)
 	cr_expect_str_eq(w.refused[3], want);
 	cr_expect_str_eq(w.refused[4], "", "it is over");
 	cr_expect_str_eq(w.refused[5], want);
+	cr_expect_str_eq(w.forgotten, "bad");
 	w.worker.clients = NULL;
 }

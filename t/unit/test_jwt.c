@@ -1,4 +1,4 @@
-/* proto/jwt: what the gate lets through, and what it then says. Signatures: test_jwks.c. */
+/* proto/jwt: what the gate lets through, and what it then says. Signatures: test_signature.c. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include "proto/jwt.h"
@@ -247,33 +247,44 @@ Test(jwt, spelling)
 	cr_expect_eq(gate(STR_NONE), E_SYNTAX);
 }
 
-/* A token of exactly n bytes, the most of it in a claim. */
+/* A token with so many bytes in one of its claims. */
 static struct str
-long_token(size_t n)
+long_token(int fill)
 {
-	for (size_t fill = n * 3 / 4 - 100; fill < n; fill++) {
-		char *claims = arena_printf(rig_arena, "{" E ",\"x\":\"%0*d\"}", (int)fill, 0);
-		struct str t = rig_token(HEADER, claims, STR("signature"));
-		if (t.n >= n)
-			return t;
-	}
-	return STR_NONE;
+	return rig_token(HEADER, arena_printf(rig_arena, "{" E ",\"x\":\"%0*d\"}", fill, 0),
+			 STR("signature"));
 }
 
 Test(jwt, size)
 {
 	char *mebibyte = arena_alloc(rig_arena, 1 << 20);
-	struct str fits = long_token(JWT_MAX - 2);
+	int fill = 6000;
 
-	cr_expect_leq(fits.n, JWT_MAX);
-	cr_expect_eq(gate(fits), 0);
-	cr_expect_eq(gate(long_token(JWT_MAX + 1)), E_LIMIT);
+	while (long_token(fill).n < JWT_MAX - 1)
+		fill++;
+	cr_expect_leq(long_token(fill).n, JWT_MAX);
+	cr_expect_eq(gate(long_token(fill)), 0);
+	cr_expect_eq(gate(long_token(fill + 2)), E_LIMIT);
 	cr_expect_eq(gate(long_token(1 << 20)), E_LIMIT);
 	memset(mebibyte, '.', 1 << 20);
 	cr_expect_eq(gate((struct str){mebibyte, 1 << 20}), E_LIMIT);
 	cr_expect_eq(gate((struct str){mebibyte, JWT_MAX}), E_SYNTAX);
-	memset(mebibyte, 'W', 1 << 20); /* "[[[" in places */
+	memset(mebibyte, 'W', 1 << 20);
 	cr_expect_eq(gate((struct str){mebibyte, JWT_MAX}), E_SYNTAX);
+}
+
+/* As deep as 8 KiB can go. */
+Test(jwt, depth)
+{
+	char deep[JWT_MAX / 2] = "{\"alg\":\"RS256\",\"x\":";
+	size_t n = strlen(deep);
+
+	memset(deep + n, '[', sizeof deep - 1 - n);
+	cr_expect_eq(gate_parts(deep, RIG_CLAIMS), E_SYNTAX);
+	cr_expect_eq(gate_parts(HEADER, deep), E_SYNTAX);
+	for (size_t i = n; i + 5 < sizeof deep; i += 5)
+		memcpy(deep + i, "{\"a\":", 5);
+	cr_expect_eq(gate_parts(HEADER, deep), E_SYNTAX);
 }
 
 Test(jwt, signatures_up_to_those_of_8192_bits)

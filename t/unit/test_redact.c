@@ -48,6 +48,8 @@ Test(redact, known)
 		{"a key", STR("\x12\x0b\x0a\x06" S "\x12\x01v"), STR_NONE},
 		{"a key and its value", STR("\x12\x10\x0a\x06" S "\x12\x06" S),
 		 STR("\x12\x1d\x0a\x06" S "\x12\x13" WORDS)},
+		{"a key, its length written long", STR("\x12\x88\x00\x0a\x06" S "\x1a\x06" S),
+		 STR("\x12\x88\x00\x0a\x06" S "\x1a\x13" WORDS)},
 		{"another field", STR("\x0a\x06" S "\x22\x06" S), STR_NONE},
 		{"another field of a pair", STR("\x12\x08\x1a\x06" S), STR_NONE},
 		{"half of it", STR("\x12\x07\x12\x05s3cre\x1a\x01t"), STR_NONE},

@@ -44,7 +44,7 @@ static EVP_PKEY *keys[RIG_KINDS];
 void
 rig_open(void)
 {
-	rig_arena = arena_new(4096, 8u << 20);
+	rig_arena = arena_new(4096, 64u << 20);
 }
 
 void
@@ -193,4 +193,22 @@ rig_sign(enum rig_kind kind, enum jwt_alg alg, const char *kid, const char *clai
 			    : arena_printf(rig_arena, "{\"alg\":\"%s\",\"kid\":\"%s\"}", name, kid);
 
 	return rig_sign_as(kind, alg, header, claims);
+}
+
+const enum rig_kind rig_kind_of[JWT_ALGS] = {RIG_RSA,  RIG_RSA,	 RIG_RSA,    RIG_RSA,
+					     RIG_P256, RIG_P384, RIG_ED25519};
+
+/* 0, E_DENIED, or what jwt_read() said. */
+int
+rig_verify(const struct jwks_key *k, struct str token)
+{
+	struct jwt t;
+	const char *why;
+	int err = jwt_read(token, rig_arena, &t, &why);
+
+	if (err < 0)
+		return err;
+	err = jwks_verify(k, &t);
+	jwt_clear(&t);
+	return err;
 }

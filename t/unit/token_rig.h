@@ -15,6 +15,7 @@ enum rig_kind { RIG_RSA, RIG_P256, RIG_P384, RIG_ED25519, RIG_KINDS };
 #define RIG_CLAIMS "{\"iss\":\"https://idp\",\"sub\":\"alice\",\"aud\":\"gw\",\"exp\":4000000000}"
 
 extern struct arena *rig_arena;
+extern const enum rig_kind rig_kind_of[JWT_ALGS];
 
 void rig_open(void);
 void rig_close(void);
@@ -31,3 +32,6 @@ struct str rig_signature(EVP_PKEY *, enum jwt_alg, struct str text, int salt);
 /* A good token: {"alg":ALG,"kid":kid} unless another header is given; kid may be NULL. */
 struct str rig_sign(enum rig_kind, enum jwt_alg, const char *kid, const char *claims);
 struct str rig_sign_as(enum rig_kind, enum jwt_alg, const char *header, const char *claims);
+
+/* 0, E_DENIED, or what jwt_read() said. */
+int rig_verify(const struct jwks_key *, struct str token);

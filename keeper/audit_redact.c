@@ -3,24 +3,24 @@
  */
 #include <regex.h>
 #include <stdlib.h>
-#include "keeper/redact.h"
+#include "keeper/audit_redact.h"
 #include "lib/buf.h"
 #include "lib/panic.h"
 
 #define REDACT_MAGIC 0x52656461u
 #define TEXT_MAX     ((size_t)1 << 20)
 
-struct redact {
+struct audit_redact {
 	unsigned magic;
 	unsigned count;
 	regex_t *compiled;
 	struct buf space[2]; /* the text before and after an expression */
 };
 
-struct redact *
-redact_new(const struct str *patterns, unsigned count)
+struct audit_redact *
+audit_redact_new(const struct str *patterns, unsigned count)
 {
-	struct redact *r = calloc(1, sizeof(*r));
+	struct audit_redact *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return NULL;
@@ -32,14 +32,14 @@ redact_new(const struct str *patterns, unsigned count)
 		if (regcomp(&r->compiled[r->count], patterns[r->count].p, REG_EXTENDED) != 0)
 			break;
 	if (r->compiled == NULL || r->count < count)
-		redact_free(&r);
+		audit_redact_free(&r);
 	return r;
 }
 
 void
-redact_free(struct redact **ret)
+audit_redact_free(struct audit_redact **ret)
 {
-	struct redact *r = *ret;
+	struct audit_redact *r = *ret;
 
 	if (r == NULL)
 		return;
@@ -82,7 +82,7 @@ replace(const regex_t *regex, struct str text, struct buf *out)
 }
 
 struct str
-redact_apply(struct redact *r, struct str text)
+audit_redact_apply(struct audit_redact *r, struct str text)
 {
 	CHECK_MAGIC(r, REDACT_MAGIC);
 	for (unsigned i = 0; i < r->count; i++) {

@@ -10,10 +10,10 @@
 
 #define REDACT_WORDS "[redacted]"
 
-struct redact;
+struct audit_redact;
 
 /* NULL: one of them does not compile, or out of memory. None: texts pass as they are. */
-struct redact *redact_new(const struct str *patterns, unsigned count);
-void redact_free(struct redact **);
+struct audit_redact *audit_redact_new(const struct str *patterns, unsigned count);
+void audit_redact_free(struct audit_redact **);
 /* The text itself, or what became of it, which stands until the next call. */
-struct str redact_apply(struct redact *, struct str text);
+struct str audit_redact_apply(struct audit_redact *, struct str text);
