@@ -343,11 +343,28 @@ audit_file_batch(struct audit_file *f)
 	return &f->batch;
 }
 
-uint64_t
-audit_file_size(const struct audit_file *f)
+static uint64_t
+tag_of(const struct audit_file *f, uint64_t first, uint64_t end, uint64_t offset)
 {
+	const uint64_t numbers[] = {first, end, offset};
+	char tail[CHAIN_SEAL_TAIL];
+	uint64_t tag;
+
+	chain_seal(f->with.key, (const char *)numbers, sizeof(numbers), tail);
+	memcpy(&tag, tail + CHAIN_SEAL_TAIL / 2, sizeof(tag)); /* eight of its digits */
+	return tag;
+}
+
+void
+audit_file_note(const struct audit_file *f, struct ledger *ret)
+{
+	uint64_t first = f->batch.before.next_seq, end = f->batch.next_seq;
+
 	CHECK_MAGIC(f, FILE_MAGIC);
-	return f->size;
+	atomic_store(&ret->first_seq, first);
+	atomic_store(&ret->end_seq, end);
+	atomic_store(&ret->offset, f->size);
+	atomic_store(&ret->tag, tag_of(f, first, end, f->size));
 }
 
 void
@@ -434,7 +451,8 @@ audit_file_rotate(struct audit_file *f)
 
 /* ---- after the death of a keeper ---- */
 
-/* The line there must be the batch's first, and the rest of the file no more than a batch. */
+/* The line there must be the batch's first, and the rest of the file no more than a batch. Another
+ * keeper may have added to the file since. */
 static bool
 begins_at(struct audit_file *f, uint64_t offset, uint64_t seq)
 {
@@ -477,9 +495,16 @@ int
 audit_file_settle(struct audit_file *f, const struct ledger *l, bool *ret_written)
 {
 	uint64_t first = atomic_load(&l->first_seq), end = atomic_load(&l->end_seq);
+	uint64_t offset = atomic_load(&l->offset);
 	int err;
 
 	CHECK_MAGIC(f, FILE_MAGIC);
+	if (atomic_load(&l->tag) != tag_of(f, first, end, offset)) {
+		log_error(NULL,
+			  "audit: the ledger was not written by the keeper: it is not believed");
+		*ret_written = false;
+		return 0;
+	}
 	err = lock(f);
 	if (err == 0)
 		err = look(f);
@@ -488,7 +513,7 @@ audit_file_settle(struct audit_file *f, const struct ledger *l, bool *ret_writte
 	if (err == 0)
 		*ret_written = f->last_seq + 1 >= end;
 	if (err == 0 && f->last_seq + 1 < end && f->last_seq >= first && f->fd >= 0)
-		err = cut_off(f, atomic_load(&l->offset), first);
+		err = cut_off(f, offset, first);
 	unlock(f);
 	return err;
 }

@@ -38,7 +38,8 @@ void audit_file_free(struct audit_file **); /* what is not synchronised stays so
  * being synchronised; E_FULL, E_IO with errno, E_DENIED (not a file). */
 int audit_file_begin(struct audit_file *) MUST_CHECK;
 struct audit_batch *audit_file_batch(struct audit_file *); /* between the two */
-uint64_t audit_file_size(const struct audit_file *);	      /* where the batch will be */
+/* What the ledger says of the batch, without `writing`. */
+void audit_file_note(const struct audit_file *, struct ledger *ret);
 int audit_file_write(struct audit_file *) MUST_CHECK; /* E_FULL, E_IO; the batch is gone either way */
 void audit_file_abandon(struct audit_file *);
 

@@ -320,15 +320,16 @@ audit_source_take(struct audit_source *s, struct audit_batch *batch, struct audi
 /* ---- what becomes of it ---- */
 
 void
-audit_source_note(struct audit_source *s, uint64_t first_seq, uint64_t end_seq, uint64_t offset)
+audit_source_note(struct audit_source *s, const struct ledger *batch)
 {
 	struct ledger *l = segment_ledger(s->segment);
 
 	if (!s->took)
 		return;
-	atomic_store(&l->first_seq, first_seq);
-	atomic_store(&l->end_seq, end_seq);
-	atomic_store(&l->offset, offset);
+	atomic_store(&l->first_seq, atomic_load(&batch->first_seq));
+	atomic_store(&l->end_seq, atomic_load(&batch->end_seq));
+	atomic_store(&l->offset, atomic_load(&batch->offset));
+	atomic_store(&l->tag, atomic_load(&batch->tag));
 	atomic_store(&l->writing, 1);
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include "keeper/audit_batch.h"
 #include "keeper/audit_redact.h"
+#include "shm/ledger.h"
 #include "shm/segment.h"
 
 struct audit_source;
@@ -30,9 +31,8 @@ bool audit_source_has_any(const struct audit_source *);
 /* Up to *budget records, which becomes less. batch NULL: audit is off, all is only passed by. */
 void audit_source_take(struct audit_source *, struct audit_batch *, struct audit_redact *,
 		       unsigned *budget, struct audit_tally *);
-/* The ledger of its segment: a batch is being written. */
-void audit_source_note(struct audit_source *, uint64_t first_seq, uint64_t end_seq,
-		       uint64_t offset);
+/* The ledger of its segment, if anything of it is in the batch: it is being written. */
+void audit_source_note(struct audit_source *, const struct ledger *batch);
 void audit_source_settle(struct audit_source *);
 void audit_source_untake(struct audit_source *);
 /* The same for marks that a dead keeper left; once, before anything is taken. */

@@ -172,17 +172,23 @@ fill(struct auditor *a, struct audit_batch *batch, struct audit_tally *tally)
 	if (batch != NULL)
 		acts = audit_acts_take(a->acts, batch);
 	EACH_SOURCE(a, s)
-	audit_source_take(s, batch, a->redact, &budget, tally);
+	{
+		audit_source_take(s, batch, a->redact, &budget, tally);
+	}
 	return acts + TURN_RECORDS - budget + a->stalled;
 }
 
 static void
-note(struct auditor *a, struct audit_batch *batch)
+note(struct auditor *a)
 {
 	struct audit_source *s;
+	struct ledger batch = {0};
 
+	audit_file_note(a->file, &batch);
 	EACH_SOURCE(a, s)
-	audit_source_note(s, batch->before.next_seq, batch->next_seq, audit_file_size(a->file));
+	{
+		audit_source_note(s, &batch);
+	}
 }
 
 static void
@@ -191,7 +197,9 @@ settle(struct auditor *a, const struct audit_tally *tally)
 	struct audit_source *s;
 
 	EACH_SOURCE(a, s)
-	audit_source_settle(s);
+	{
+		audit_source_settle(s);
+	}
 	if (a->file != NULL)
 		audit_acts_settle(a->acts, audit_file_written(a->file));
 	count(a, METRICS_KEEPER_audit_records, tally->records);
@@ -206,7 +214,9 @@ untake(struct auditor *a)
 	struct audit_source *s;
 
 	EACH_SOURCE(a, s)
-	audit_source_untake(s);
+	{
+		audit_source_untake(s);
+	}
 	audit_acts_untake(a->acts);
 }
 
@@ -229,7 +239,7 @@ write_batch(struct auditor *a, unsigned *ret_taken)
 		audit_file_abandon(a->file);
 		return 0;
 	}
-	note(a, batch);
+	note(a);
 	err = audit_file_write(a->file);
 	if (err == 0)
 		settle(a, &tally);
