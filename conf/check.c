@@ -2,6 +2,7 @@
  * The checks over the filled structs. A value that was refused before is absent here and is not
  * complained about again.
  */
+#include <regex.h>
 #include "conf/aliases.h"
 #include "conf/check.h"
 #include "conf/names.h"
@@ -207,6 +208,40 @@ check_rollout(struct loading *l)
 		names_check_team(l, allow->names[i], c, allow_teams, (int)i);
 }
 
+/* A back reference can take as long as it likes. */
+static const char *
+why_no_regex(const char *text)
+{
+	static char words[128];
+	regex_t regex;
+	int code = regcomp(&regex, text, REG_EXTENDED);
+
+	if (code != 0) {
+		regerror(code, &regex, words, sizeof(words));
+		return words;
+	}
+	regfree(&regex);
+	for (const char *c = text; *c != '\0' && c[1] != '\0'; c += *c == '\\' ? 2 : 1)
+		if (*c == '\\' && c[1] >= '1' && c[1] <= '9')
+			return "back references are not supported";
+	return NULL;
+}
+
+static void
+check_audit(struct loading *l)
+{
+	const struct conf_audit *a = &l->conf->audit;
+
+	for (unsigned i = 0; i < a->redact_count; i++) {
+		const char *why = why_no_regex(a->redact[i].p);
+
+		if (why != NULL)
+			loading_fail(l, l->conf, "audit.redact", (int)i,
+				     "'%.*s' is no regular expression: %s", STR_ARG(a->redact[i]),
+				     why);
+	}
+}
+
 void
 check_all(struct loading *l)
 {
@@ -218,4 +253,5 @@ check_all(struct loading *l)
 	check_hosts(l);
 	aliases_check(l);
 	check_rollout(l);
+	check_audit(l);
 }

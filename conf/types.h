@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "conf/auth.h"
+#include "conf/audit.h"
 #include "lib/arena.h"
 #include "lib/log.h"
 #include "lib/sock.h"
@@ -72,8 +73,7 @@ struct conf {
 	struct str text; /* exactly what was loaded */
 
 	uint32_t workers; /* resolved; `auto` = number of CPUs */
-	struct str region;
-	struct str state_dir, run_dir; /* absolute */
+	struct str region, state_dir, run_dir; /* the folders absolute */
 	uint64_t drain_timeout_ms;
 
 	enum log_level log_level;
@@ -81,14 +81,13 @@ struct conf {
 	struct str log_file; /* absolute, or "stderr" */
 
 	struct conf_listener *listeners;
-	unsigned listeners_count;
+	unsigned listeners_count, providers_count;
 	bool has_admin;
 	struct sock_addr admin;
 
 	bool auth_required;
 	uint64_t auth_leeway_ms, auth_grace_ms;
 	struct conf_provider *providers;
-	unsigned providers_count;
 
 	struct conf_names header_team, header_env, header_user, header_run_id;
 	struct str default_env;
@@ -105,8 +104,9 @@ struct conf {
 	uint32_t health_rise, health_fall;
 	uint64_t session_idle_timeout_ms, session_driver_lost_after_ms;
 
-	uint32_t limit_connections; /* of the whole gateway */
-	uint32_t limit_streams;	    /* per connection, at once */
+	struct conf_audit audit;
+
+	uint32_t limit_connections, limit_streams; /* of the whole gateway; of one connection */
 	uint64_t limit_header_bytes;
 	uint32_t limit_header_fields;
 	uint32_t limit_failed_tokens; /* per address until failures are slowed down */

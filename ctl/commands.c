@@ -4,6 +4,7 @@
  */
 #include "ctl/commands.h"
 
+#include "ctl/audit.h"
 #include "ctl/explain.h"
 #include "ctl/list.h"
 #include "ctl/rollout.h"
@@ -14,7 +15,7 @@
 
 struct command {
 	const char *group, *verb; /* verb NULL: a command of one word */
-	const char *argument;	  /* as the usage shows it; NULL: it takes none */
+	const char *argument;	  /* as the usage shows it; NULL: none; "[...]": any number */
 	unsigned takes, needs;	  /* options; what is needed is taken, too */
 	const char *help;
 	enum ask_result (*run)(const struct wish *);
@@ -136,6 +137,10 @@ static const struct command table[] = {
 	{"rollout", "show", NULL, 0, 0, "the share of the teams that may come in", rollout_show},
 	{"rollout", "set", "PERCENT", 0, 0, "change it, until it is reset", rollout_set},
 	{"rollout", "reset", NULL, 0, 0, "as configured again", rollout_reset},
+	{"audit", "tail", NULL, OPTION_STATE_DIR | OPTION_FOLLOW | OPTION_LINES, 0,
+	 "the last records; -f: and those that come", audit_tail},
+	{"audit", "verify", "[FILE...]", OPTION_STATE_DIR, 0,
+	 "whether anything was changed in these files, or in all", audit_verify},
 };
 
 /* How many of the words are the command's; 0: it is another one. */
@@ -169,10 +174,16 @@ given(const struct command *c, const struct wish *w)
 	return bits;
 }
 
+static bool
+takes_any(const struct command *c)
+{
+	return c->argument != NULL && c->argument[0] == '[';
+}
+
 static const char *
 check(const struct command *c, int arguments, const struct wish *w, const char **ret_about)
 {
-	int wanted = c->argument != NULL ? 1 : 0;
+	int wanted = c->argument == NULL ? 0 : takes_any(c) ? arguments : 1;
 
 	*ret_about = NULL;
 	if (arguments < wanted)
@@ -222,6 +233,8 @@ commands_find(char *const *words, int count, struct wish *w, const char **ret_pr
 	if (*ret_problem != NULL)
 		return NULL;
 	w->name = count > used ? words[used] : NULL;
+	w->names = words + used;
+	w->names_count = count - used;
 	return c;
 }
 
@@ -254,7 +267,7 @@ commands_usage(FILE *f)
 	fprintf(f, "usage: sparkgwctl [-c FILE | -s SOCKET] [--json] COMMAND\n\n");
 	for (size_t i = 0; i < COUNT_OF(table); i++)
 		print_command(f, &table[i]);
-	fprintf(f, "\n  -c FILE    the gateway's configuration, for its run_dir\n"
+	fprintf(f, "\n  -c FILE    the gateway's configuration, for its run_dir or state_dir\n"
 		   "  -s SOCKET  its control socket; default /run/sparkgw/control.sock\n"
 		   "  --json     the answer as it came\n"
 		   "  --help, --version\n");

@@ -4,15 +4,12 @@
  */
 #include <curl/curl.h>
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include "ctl/commands.h"
+#include "ctl/where.h"
 #include "lib/panic.h"
-#include "lib/yaml.h"
 
-#define RUN_DIR	   "/run/sparkgw"
-#define CONFIG_MAX ((size_t)1024 * 1024)
-#define ARENA_MAX  ((size_t)16 * 1024 * 1024)
+#define RUN_DIR "/run/sparkgw"
 
 _Noreturn static void
 refuse(const char *problem, const char *about)
@@ -24,49 +21,18 @@ refuse(const char *problem, const char *about)
 	exit(ASK_USAGE);
 }
 
-static struct str
-read_config(struct arena *arena, const char *path)
-{
-	char *text = arena_alloc(arena, CONFIG_MAX);
-	FILE *f = fopen(path, "re");
-	size_t n;
-
-	if (f == NULL)
-		refuse(strerror(errno), path);
-	n = text != NULL ? fread(text, 1, CONFIG_MAX, f) : 0;
-	if (n == 0 || ferror(f))
-		refuse("the file is empty or cannot be read", path);
-	fclose(f);
-	return (struct str){text, n};
-}
-
-/* Only `run_dir` counts here: whoever may use the control socket need not be able to read the
- * secrets that loading the whole configuration would ask for. A relative one is relative to the
- * file. */
 static void
 find_socket(const char *config_path, char *ret, size_t size)
 {
-	struct arena *arena = arena_new((size_t)64 * 1024, ARENA_MAX);
-	struct yaml_node *root = NULL, *node;
-	struct yaml_error *errors = NULL;
-	const char *dir = RUN_DIR;
-	char full[PATH_MAX];
+	const char *problem;
+	char dir[PATH_MAX];
 	int n;
 
-	if (arena == NULL || realpath(config_path, full) == NULL)
-		refuse(strerror(errno), config_path);
-	if (yaml_parse(arena, read_config(arena, config_path), &root, &errors) != 0)
-		refuse(errors != NULL ? errors->words : "no YAML", config_path);
-	node = yaml_get(root, "run_dir");
-	if (node != NULL && node->kind == YAML_SCALAR && node->text.n > 0)
-		dir = node->text.p;
-	if (dir[0] == '/')
-		n = snprintf(ret, size, "%s/control.sock", dir);
-	else
-		n = snprintf(ret, size, "%s/%s/control.sock", dirname(full), dir);
+	if (!where_find(config_path, "run_dir", RUN_DIR, dir, sizeof(dir), &problem))
+		refuse(problem, config_path);
+	n = snprintf(ret, size, "%s/control.sock", dir);
 	if (n < 0 || (size_t)n >= size)
 		refuse("run_dir is too long", config_path);
-	arena_free(&arena);
 }
 
 /* What needs no gateway; does not come back. */

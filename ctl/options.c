@@ -30,6 +30,9 @@ static const struct row rows[] = {
 	{"ttl", "30d", TEXT, AT(ttl), OPTION_TTL},
 	{"note", "WORDS", TEXT, AT(note), OPTION_NOTE},
 	{"all", NULL, FLAG, AT(all), OPTION_ALL},
+	{"state-dir", "DIR", TEXT, AT(state_dir), OPTION_STATE_DIR},
+	{"follow", NULL, FLAG, AT(follow), OPTION_FOLLOW},
+	{"lines", "N", TEXT, AT(lines), OPTION_LINES},
 	{"json", NULL, FLAG, AT(json), 0},
 	{"help", NULL, FLAG, AT(help), 0},
 	{"version", NULL, FLAG, AT(version), 0},
@@ -52,6 +55,16 @@ take(const struct row *row, const char *value, struct wish *w)
 	return NULL;
 }
 
+static const struct row *
+row_of(unsigned bits)
+{
+	const struct row *row = rows;
+
+	while (row->bits != bits)
+		row++;
+	return row;
+}
+
 bool
 options_read(int argc, char **argv, struct wish *w, int *ret_first, const char **ret_problem,
 	     const char **ret_about)
@@ -64,12 +77,15 @@ options_read(int argc, char **argv, struct wish *w, int *ret_first, const char *
 					   rows[i].kind == FLAG ? no_argument : required_argument,
 					   NULL, FIRST + (int)i};
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "c:s:", known, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:s:fn:", known, NULL)) != -1) {
 		*ret_problem = NULL;
 		if (c == 'c')
 			w->config_path = optarg;
 		else if (c == 's')
 			w->socket_path = optarg;
+		else if (c == 'f' || c == 'n')
+			*ret_problem =
+				take(row_of(c == 'f' ? OPTION_FOLLOW : OPTION_LINES), optarg, w);
 		else if (c >= FIRST)
 			*ret_problem = take(&rows[c - FIRST], optarg, w);
 		else

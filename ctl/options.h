@@ -20,17 +20,22 @@ enum {
 	OPTION_TTL = 1u << 7,
 	OPTION_NOTE = 1u << 8,
 	OPTION_ALL = 1u << 9,
+	OPTION_STATE_DIR = 1u << 10,
+	OPTION_FOLLOW = 1u << 11,
+	OPTION_LINES = 1u << 12,
 };
 
 /* What the user asked for, beside the command itself. NULL: not given. */
 struct wish {
 	const char *config_path, *socket_path;
-	bool json, all, help, version;
-	const char *user, *service, *groups, *team, *host, *ttl, *note;
+	bool json, all, follow, help, version;
+	const char *user, *service, *groups, *team, *host, *ttl, *note, *state_dir, *lines;
 	const char *envs[OPTIONS_ENVS_MAX];
 	unsigned envs_count;
 	unsigned given;	  /* bits of the above; for --env both */
 	const char *name; /* the command's argument, if it takes one */
+	char *const *names; /* or all of them, if it takes any number */
+	int names_count;
 };
 
 /* Options may stand before, between and after the words of the command, which come to stand from

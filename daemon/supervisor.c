@@ -18,6 +18,7 @@
 #include "daemon/supervisor.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/leftover.h"
 
 #define SUPERVISOR_MAGIC 0x50be4150u
 #define HELPER_LIMIT_MS	 5000u /* keeper, checker, controller: from DRAIN to SIGKILL */
@@ -355,6 +356,25 @@ watch_signals(struct supervisor *v)
 
 /* ---- the whole ---- */
 
+static int
+put_by_leftover(const char *path)
+{
+	const char *words;
+	int err = leftover_put_by(path, &words);
+
+	if (err == E_OK && words != NULL)
+		log_warn(NULL, "%s: %s", path, words);
+	else if (err == E_FULL)
+		log_error(NULL,
+			  "%s: there are %d such files already, whose audit records could not be "
+			  "written; make room in state_dir, or move them away",
+			  path, LEFTOVER_FILES);
+	else if (err != E_OK)
+		log_error(NULL, "%s of an earlier life cannot be put by: %s", path,
+			  strerror(errno));
+	return err;
+}
+
 /* The only moment at which the supervisor writes to the segment. */
 static int
 make_segment(struct supervisor *v)
@@ -364,7 +384,12 @@ make_segment(struct supervisor *v)
 	int err;
 
 	snprintf(path, sizeof(path), "%.*s/segment", STR_ARG(dir));
+	err = put_by_leftover(path);
+	if (err != E_OK)
+		return err;
 	err = segment_create(path, &v->segment);
+	if (err == E_OK)
+		err = segment_enter_row(v->segment, 0);
 	if (err != E_OK) {
 		log_error(NULL, "cannot make %s: %s", path, strerror(errno));
 		return err;

@@ -30,6 +30,7 @@ apply_accepts(const struct msg_head *head)
 	const struct keeper_note *n = m;
 	const struct keeper_close *close = m;
 	const struct keeper_drain *drain = m;
+	const struct keeper_audit *audit = m;
 
 	switch (head->type) {
 	case KEEPER_BIND:
@@ -42,6 +43,8 @@ apply_accepts(const struct msg_head *head)
 	case KEEPER_CLOSE: return MSG_IS(head, keeper_close) && is_key(&close->key, true);
 	case KEEPER_DRAIN:
 		return MSG_IS(head, keeper_drain) && ends(drain->name, sizeof(drain->name));
+	case KEEPER_AUDIT:
+		return MSG_IS(head, keeper_audit) && ends(audit->text, sizeof(audit->text));
 	default: return apply_auth_accepts(head);
 	}
 }
@@ -106,7 +109,7 @@ bind_session(struct apply *a, struct op *op)
 		.env = str_from(m->env),
 	};
 	sessions_put(a->db, &key, &s);
-	counts_add(a->counts, s.driver_id, 1);
+	counts_add(a->counts, &s, 1);
 	stand(op, &s);
 }
 
@@ -114,7 +117,7 @@ static void
 mark(struct apply *a, const struct session_key *key, struct session *s, enum session_state state)
 {
 	if (s->state == SESSION_BOUND)
-		counts_add(a->counts, s->driver_id, -1);
+		counts_add(a->counts, s, -1);
 	s->state = state;
 	s->seen_ms = a->now_ms;
 	sessions_put(a->db, key, s);
@@ -124,7 +127,7 @@ static void
 take_away(struct apply *a, const struct session_key *key, const struct session *s)
 {
 	if (s->state == SESSION_BOUND)
-		counts_add(a->counts, s->driver_id, -1);
+		counts_add(a->counts, s, -1);
 	sessions_del(a->db, key);
 }
 

@@ -10,6 +10,7 @@
  *	CLOSE    by an administrator: mark as closed; answered after the commit; the keeper
  *		 then tells every worker (CLOSED)
  *	DRAIN    wanted state of a driver; answered after the commit
+ *	AUDIT    what an administrator did, for the audit file; answered when it is on the disk
  *	TOKEN, TOKEN_REVOKE, TOKEN_USED, KEY, KEYS, ROLLOUT, SECRET    see talk_auth.h
  *
  * An asker that gets no answer within KEEPER_RESEND_MS asks once more (all are idempotent), and
@@ -40,8 +41,12 @@ enum keeper_type {
 	KEEPER_KEY,
 	KEEPER_KEYS,
 	KEEPER_ROLLOUT,
-	KEEPER_SECRET
+	KEEPER_SECRET,
+	KEEPER_AUDIT
 };
+
+#define KEEPER_AUDIT_TEXT 1500
+
 
 struct keeper_key {
 	uint8_t id[16];
@@ -85,6 +90,12 @@ struct keeper_done { /* keeper -> controller */
 	struct msg_head head;
 	int32_t result; /* E_NOT_FOUND, E_EXISTS (DRAIN: ambiguous), E_STATE, E_FULL, E_IO */
 	uint32_t count; /* sessions that stand closed now; the driver's id; 1 */
+};
+struct keeper_audit { /* controller -> keeper */
+	struct msg_head head;
+	/* A JSON object, such as {"act":"driver drain","name":"a/one","by":"uid=0","done":true}.
+	 * E_SYNTAX when it is none, or has a member of the keeper's own (time, seq, ...). */
+	char text[KEEPER_AUDIT_TEXT];
 };
 struct keeper_closed { /* keeper -> every worker */
 	struct msg_head head;
