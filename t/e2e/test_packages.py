@@ -137,11 +137,6 @@ def test_configuration_outlives_make_install(installed):
 
 # ---- packages ----
 
-@pytest.fixture(scope="module")
-def debian(tmp_path_factory):
-    return package.build(tmp_path_factory.mktemp("debian"))
-
-
 def test_debian_package(debian):
     done = run("lintian", "--allow-root", "--fail-on", "error,warning", debian)
     assert done.returncode == 0 and not done.stdout.strip(), done.stdout + done.stderr
