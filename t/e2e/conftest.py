@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness import gateway as gateways  # noqa: E402
+from harness import package  # noqa: E402
 from harness.certs import Authority  # noqa: E402
 from harness.client import Way  # noqa: E402
 from harness.fake import Fake  # noqa: E402
@@ -53,6 +54,12 @@ def scratch(tmp_path_factory):
 @pytest.fixture(scope="session")
 def authority(scratch):
     return Authority(scratch / "certs")
+
+
+@pytest.fixture(scope="session")
+def debian(scratch):
+    """The Debian package of this tree: its .changes file."""
+    return package.build(scratch / "debian")
 
 
 @pytest.fixture(scope="session")
