@@ -21,6 +21,7 @@
 
 #define AUDITOR_MAGIC 0x41756469u
 #define TURN_RECORDS  512 /* some 3 ms */
+#define MANY_RECORDS  128 /* in a turn: then the next one follows at once */
 #define BUSY_MS	      20
 #define IDLE_MS	      50
 #define SYNC_MS	      50
@@ -292,7 +293,7 @@ work(struct auditor *a)
 	int err = 0;
 
 	if (a->file == NULL)
-		return has_any(a) && pass_by(a) == TURN_RECORDS ? 0 : IDLE_MS;
+		return has_any(a) && pass_by(a) >= MANY_RECORDS ? 0 : IDLE_MS;
 	if (audit_tail_is_long(audit_file_tail(a->file)))
 		return BUSY_MS; /* the disk is slow */
 	if (!has_any(a)) {
@@ -311,7 +312,7 @@ work(struct auditor *a)
 	resume(a);
 	plan_sync(a, SYNC_MS);
 	rotate(a);
-	return taken >= TURN_RECORDS ? 0 : taken > 0 ? BUSY_MS : IDLE_MS;
+	return taken >= MANY_RECORDS ? 0 : taken > 0 ? BUSY_MS : IDLE_MS;
 }
 
 static void
