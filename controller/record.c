@@ -8,7 +8,7 @@
 #include "lib/log.h"
 
 #define WHAT_MAX 512
-#define LESS_MAX 128 /* of which every byte may become six */
+#define LESS_MAX 72 /* of which every byte may become six */
 
 static void
 got_outcome(void *arg, int err, const struct keeper_done *answer)
