@@ -2,68 +2,27 @@
  * The checks over the filled structs. A value that was refused before is absent here and is not
  * complained about again.
  */
-#include <stdlib.h>
+#include <regex.h>
+#include "conf/aliases.h"
 #include "conf/check.h"
+#include "conf/names.h"
+#include "conf/providers.h"
 
-/* A name and where it stands; lists of them are sorted to find what is there twice. */
-struct named {
-	struct str name;
-	const void *base;
-	int index;
-	unsigned order;
-};
-
-struct names {
-	struct named *list;
-	unsigned count;
-};
-
-static struct names
-names_new(struct loading *l, size_t max)
-{
-	return (struct names){arena_array(l->conf->arena, max, sizeof(struct named)), 0};
-}
-
+/* Of more certificates on one listener: no file is there twice. */
 static void
-add(struct names *names, struct str name, const void *base, int index)
+check_more(struct loading *l, const struct conf_tls *tls)
 {
-	if (names->list == NULL || name.p == NULL)
-		return;
-	names->list[names->count] = (struct named){name, base, index, names->count};
-	names->count++;
-}
+	static const char key[] = "listeners[].tls.more[].certificate";
+	struct names names = names_new(l, tls->more_count);
 
-static int
-compare(const void *a, const void *b)
-{
-	const struct named *x = a, *y = b;
-	int order;
+	for (unsigned i = 0; i < tls->more_count; i++) {
+		const struct conf_certificate *more = &tls->more[i];
 
-	if (x->name.n != y->name.n)
-		return x->name.n < y->name.n ? -1 : 1;
-	order = memcmp(x->name.p, y->name.p, x->name.n);
-	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
-}
-
-static void
-refuse_twins(struct loading *l, struct names *names, const char *path)
-{
-	const struct named *first;
-
-	if (names->count < 2)
-		return;
-	qsort(names->list, names->count, sizeof(*names->list), compare);
-	first = &names->list[0];
-	for (unsigned i = 1; i < names->count; i++) {
-		const struct named *n = &names->list[i];
-
-		if (!str_eq(first->name, n->name))
-			first = n;
-		else
-			loading_fail(l, n->base, path, n->index,
-				     "'%.*s' is used twice (first at line %u)", STR_ARG(n->name),
-				     loading_line(l, first->base, path, first->index));
+		if (more->certificate.p != NULL && str_eq(more->certificate, tls->certificate))
+			loading_fail(l, more, key, -1, "is the listener's first one as well");
+		names_add(&names, more->certificate, more, -1);
 	}
+	names_refuse_twins(l, &names, key);
 }
 
 static void
@@ -78,10 +37,11 @@ check_listeners(struct loading *l)
 	for (unsigned i = 0; i < l->conf->listeners_count; i++) {
 		const struct conf_listener *li = &l->conf->listeners[i];
 
+		check_more(l, &li->tls);
 		if (li->address.family == 0)
 			continue;
 		sock_addr_text(&li->address, text, sizeof(text));
-		add(&names, arena_str(l->conf->arena, str_from(text)), li, -1);
+		names_add(&names, arena_str(l->conf->arena, str_from(text)), li, -1);
 		if (!li->has_tls && !li->insecure && !sock_addr_is_loopback(&li->address))
 			loading_fail(
 				l, li, key, -1,
@@ -90,7 +50,7 @@ check_listeners(struct loading *l)
 		if (l->conf->has_admin && sock_addr_eq(&li->address, &l->conf->admin))
 			loading_fail(l, li, key, -1, "is the address of admin as well");
 	}
-	refuse_twins(l, &names, key);
+	names_refuse_twins(l, &names, key);
 }
 
 static void
@@ -105,46 +65,13 @@ check_admin(struct loading *l)
 }
 
 static void
-check_auth(struct loading *l)
-{
-	const struct conf *c = l->conf;
-	struct names names = names_new(l, c->providers_count);
-
-	if (c->auth_required && c->providers_count == 0)
-		loading_fail(
-			l, c, "auth.providers", -1,
-			"needs at least one provider because auth.required is true; without any, "
-			"say auth.required: false");
-	for (unsigned i = 0; i < c->providers_count; i++)
-		add(&names, c->providers[i].name, &c->providers[i], -1);
-	refuse_twins(l, &names, "auth.providers[].name");
-}
-
-static void
 check_teams(struct loading *l)
 {
 	struct names names = names_new(l, l->conf->teams_count);
 
 	for (unsigned i = 0; i < l->conf->teams_count; i++)
-		add(&names, l->conf->teams[i].name, &l->conf->teams[i], -1);
-	refuse_twins(l, &names, "teams[].name");
-}
-
-static bool
-is_team(const struct conf *c, struct str name)
-{
-	for (unsigned i = 0; i < c->teams_count; i++)
-		if (str_eq(c->teams[i].name, name))
-			return true;
-	return false;
-}
-
-static void
-check_team(struct loading *l, const struct conf_cluster *cl, struct str team, const char *path,
-	   int index)
-{
-	if (team.p != NULL && l->conf->teams_count > 0 && !is_team(l->conf, team))
-		loading_fail(l, cl, path, index, "'%.*s' is not listed under teams", STR_ARG(team));
+		names_add(&names, l->conf->teams[i].name, &l->conf->teams[i], -1);
+	names_refuse_twins(l, &names, "teams[].name");
 }
 
 static void
@@ -165,9 +92,9 @@ check_owner(struct loading *l, const struct conf_cluster *cl)
 	if (!cl->shared && cl->teams_count > 0)
 		loading_fail(l, cl, "clusters[].teams", -1,
 			     "only for a shared cluster: say team, or shared: true");
-	check_team(l, cl, cl->team, "clusters[].team", -1);
+	names_check_team(l, cl->team, cl, "clusters[].team", -1);
 	for (unsigned i = 0; i < cl->teams_count; i++)
-		check_team(l, cl, cl->teams[i], "clusters[].teams", (int)i);
+		names_check_team(l, cl->teams[i], cl, "clusters[].teams", (int)i);
 }
 
 static void
@@ -182,9 +109,9 @@ check_drivers(struct loading *l, const struct conf_cluster *cl)
 
 		if (d->name.p == NULL)
 			d->name = d->address;
-		add(&names, d->name, d, -1);
+		names_add(&names, d->name, d, -1);
 	}
-	refuse_twins(l, &names, "clusters[].drivers[].name");
+	names_refuse_twins(l, &names, "clusters[].drivers[].name");
 }
 
 static void
@@ -206,14 +133,14 @@ check_clusters(struct loading *l)
 	for (unsigned i = 0; i < c->clusters_count; i++) {
 		const struct conf_cluster *cl = &c->clusters[i];
 
-		add(&names, cl->name, cl, -1);
+		names_add(&names, cl->name, cl, -1);
 		drivers += cl->drivers_count;
 		check_owner(l, cl);
 		check_drivers(l, cl);
 		if (cl->has_tls)
 			check_driver_tls(l, &cl->tls);
 	}
-	refuse_twins(l, &names, "clusters[].name");
+	names_refuse_twins(l, &names, "clusters[].name");
 	if (drivers > CHECK_DRIVERS_MAX)
 		loading_fail(l, c, "clusters", -1,
 			     "%u drivers in all clusters, at most %u are possible", drivers,
@@ -232,8 +159,87 @@ check_hosts(struct loading *l)
 	names = names_new(l, count);
 	for (unsigned i = 0; i < c->clusters_count; i++)
 		for (unsigned k = 0; k < c->clusters[i].hosts_count; k++)
-			add(&names, c->clusters[i].hosts[k], &c->clusters[i], (int)k);
-	refuse_twins(l, &names, "clusters[].hosts");
+			names_add(&names, c->clusters[i].hosts[k], &c->clusters[i], (int)k);
+	names_refuse_twins(l, &names, "clusters[].hosts");
+}
+
+static bool
+stands_in(const struct conf_names *list, struct str name)
+{
+	for (unsigned i = 0; name.p != NULL && i < list->count; i++)
+		if (str_eq(list->names[i], name))
+			return true;
+	return false;
+}
+
+/* Those of `other`, the list of `other_path`, must not stand here. */
+static void
+check_rollout_list(struct loading *l, const struct conf_names *list, const char *path,
+		   const struct conf_names *other, const char *other_path)
+{
+	struct names names = names_new(l, list->count);
+
+	for (unsigned i = 0; i < list->count; i++) {
+		names_add(&names, list->names[i], l->conf, (int)i);
+		if (stands_in(other, list->names[i]))
+			loading_fail(l, l->conf, path, (int)i, "'%.*s' stands in %s as well",
+				     STR_ARG(list->names[i]), other_path);
+	}
+	names_refuse_twins(l, &names, path);
+}
+
+static void
+check_rollout(struct loading *l)
+{
+	static const char deny_teams[] = "rollout.deny_teams", deny_users[] = "rollout.deny_users";
+	static const char allow_teams[] = "rollout.allow_teams";
+	const struct conf *c = l->conf;
+	const struct conf_names *deny = &c->rollout_deny_teams, *allow = &c->rollout_allow_teams;
+	const struct conf_names none = {0};
+
+	check_rollout_list(l, deny, deny_teams, &none, "");
+	check_rollout_list(l, &c->rollout_deny_users, deny_users, &none, "");
+	check_rollout_list(l, allow, allow_teams, deny, deny_teams);
+	check_rollout_list(l, &c->rollout_allow_users, "rollout.allow_users",
+			   &c->rollout_deny_users, deny_users);
+	for (unsigned i = 0; i < deny->count; i++)
+		names_check_team(l, deny->names[i], c, deny_teams, (int)i);
+	for (unsigned i = 0; i < allow->count; i++)
+		names_check_team(l, allow->names[i], c, allow_teams, (int)i);
+}
+
+/* A back reference can take as long as it likes. */
+static const char *
+why_no_regex(const char *text)
+{
+	static char words[128];
+	regex_t regex;
+	int code = regcomp(&regex, text, REG_EXTENDED);
+
+	if (code != 0) {
+		regerror(code, &regex, words, sizeof(words));
+		return words;
+	}
+	regfree(&regex);
+	for (const char *c = text; *c != '\0' && c[1] != '\0'; c += *c == '\\' ? 2 : 1)
+		if (*c == '\\' && c[1] >= '1' && c[1] <= '9')
+			return "back references are not supported";
+	return NULL;
+}
+
+static void
+check_audit(struct loading *l)
+{
+	const struct conf_audit *a = &l->conf->audit;
+
+	for (unsigned i = 0; i < a->redact_count; i++) {
+		const char *why = why_no_regex(a->redact[i].p);
+
+		if (why != NULL)
+			loading_fail(l, l->conf, "audit.redact", (int)i,
+				     "'%.*s' is no regular expression: %s", STR_ARG(a->redact[i]),
+				     why);
+	}
 }
 
 void
@@ -241,8 +247,11 @@ check_all(struct loading *l)
 {
 	check_listeners(l);
 	check_admin(l);
-	check_auth(l);
+	providers_check(l);
 	check_teams(l);
 	check_clusters(l);
 	check_hosts(l);
+	aliases_check(l);
+	check_rollout(l);
+	check_audit(l);
 }

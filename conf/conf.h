@@ -8,7 +8,7 @@
 
 /*
  * Loads and checks everything, also files it names (certificates and keys readable and matching are
- * left to the one who builds the TLS contexts; token files are read here). All errors are
+ * left to the one who builds the TLS contexts; files of tokens and key sets are read here). All errors are
  * collected, not only the first; they live in *ret's arena, so free that also after a failure.
  * E_SYNTAX, E_IO, E_NOMEM.
  */

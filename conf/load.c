@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "conf/check.h"
 #include "conf/error.h"
+#include "conf/keyset.h"
 #include "conf/load.h"
 #include "conf/loading.h"
 #include "conf/secret.h"
@@ -85,6 +86,7 @@ load_text(const char *path, struct str text, const struct secret_reader *reader,
 	if (err == 0) {
 		tree_fill(&l, root);
 		secret_load(&l);
+		keyset_load(&l);
 		check_all(&l);
 		if (c->workers == 0)
 			c->workers = count_cpus();

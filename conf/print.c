@@ -38,6 +38,8 @@ present(const struct schema_row *row, const void *base)
 {
 	const struct schema_row *r;
 
+	if (!schema_applies(row, base))
+		return false;
 	switch (row->type) {
 	case SCHEMA_NAME:
 	case SCHEMA_TEXT:
@@ -45,8 +47,11 @@ present(const struct schema_row *row, const void *base)
 	case SCHEMA_HOST:
 	case SCHEMA_PATTERN:
 	case SCHEMA_HOSTPORT:
-	case SCHEMA_HEADER: return is_set(row, *(const struct str *)field(base, row->at));
+	case SCHEMA_HEADER:
+	case SCHEMA_URL: return is_set(row, *(const struct str *)field(base, row->at));
 	case SCHEMA_STRS: return row->fallback != NULL || get_unsigned(base, row->count_at) > 0;
+	case SCHEMA_LIST: /* an empty one inside an item may be no list at all */
+		return get_unsigned(base, row->count_at) > 0 || strchr(row->path, '[') == NULL;
 	case SCHEMA_MAP:
 		if (row->has_at != SCHEMA_NOWHERE)
 			return *(const bool *)field(base, row->has_at);
@@ -123,16 +128,6 @@ put_strs(struct buf *out, const struct str *strs, unsigned count)
 }
 
 static void
-put_word(struct buf *out, const char *words, unsigned which)
-{
-	struct str rest = str_from(words), word = str_cut(rest, ' ', &rest);
-
-	while (which-- > 0)
-		word = str_cut(rest, ' ', &rest);
-	buf_add_str(out, word);
-}
-
-static void
 put_value(struct buf *out, const struct schema_row *row, const void *base)
 {
 	const void *at = field(base, row->at);
@@ -147,7 +142,9 @@ put_value(struct buf *out, const struct schema_row *row, const void *base)
 		buf_printf(out, "%s", str_put_size(*(const uint64_t *)at, text, sizeof(text)));
 		break;
 	case SCHEMA_BOOL: buf_printf(out, "%s", *(const bool *)at ? "true" : "false"); break;
-	case SCHEMA_ENUM: put_word(out, row->words, *(const unsigned *)at); break;
+	case SCHEMA_ENUM:
+		buf_add_str(out, schema_word_at(row->words, *(const unsigned *)at));
+		break;
 	case SCHEMA_ADDRESS:
 		buf_printf(out, "\"%s\"", sock_addr_text(at, text, sizeof(text)));
 		break;

@@ -1,195 +1,9 @@
 /*
- * The table of all keys, and what can be asked of it.
+ * What can be asked of the table of keys, which is in schema_rows.c.
  */
 #include <stdio.h>
 #include "conf/schema.h"
-#include "conf/types.h"
 #include "lib/panic.h"
-
-/* The offset of a field; does not compile when the field is of another C type. */
-#define OFFSET(s, f, c_type) (offsetof(struct s, f) * _Generic(((struct s *)NULL)->f, c_type : 1))
-
-#define GROUP(path_, help_)                                                                     \
-	{                                                                                       \
-		.path = (path_), .type = SCHEMA_MAP, .help = (help_), .has_at = SCHEMA_NOWHERE, \
-		.line_at = SCHEMA_NOWHERE                                                       \
-	}
-#define BLOCK(path_, s, f, has, line, help_)                                     \
-	{                                                                        \
-		.path = (path_), .type = SCHEMA_MAP, .help = (help_), .at = (f), \
-		.has_at = OFFSET(s, has, bool), .line_at = (line)                \
-	}
-#define LIST(path_, s, f, count, line, help_)                                        \
-	{                                                                            \
-		.path = (path_), .type = SCHEMA_LIST, .help = (help_),               \
-		.at = offsetof(struct s, f), .count_at = OFFSET(s, count, unsigned), \
-		.line_at = (line), .size = sizeof(*((struct s *)NULL)->f)            \
-	}
-#define STRS(path_, item_, s, f, count, ...)                                              \
-	{                                                                                 \
-		.path = (path_), .type = SCHEMA_STRS, .item = (item_),                    \
-		.at = OFFSET(s, f, struct str *), .count_at = OFFSET(s, count, unsigned), \
-		__VA_ARGS__                                                               \
-	}
-#define VALUE(path_, type_, s, f, c_type, ...)                                            \
-	{                                                                                 \
-		.path = (path_), .type = (type_), .at = OFFSET(s, f, c_type), __VA_ARGS__ \
-	}
-#define STRING(path_, type_, s, f, ...) VALUE(path_, type_, s, f, struct str, __VA_ARGS__)
-#define HELP(words_)			.help = (words_)
-#define DEFAULT(text)			.fallback = (text)
-#define BOUNDS(min_, max_)		.min = (min_), .max = (max_)
-#define REQUIRED			.required = true
-
-#define SECOND 1000ull
-#define MINUTE (60 * SECOND)
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
-#define KIB    1024ull
-
-const struct schema_row schema_rows[] = {
-	VALUE("workers", SCHEMA_U32, conf, workers, uint32_t, .words = "auto", DEFAULT("auto"),
-	      BOUNDS(1, 256), .unit = "processes",
-	      HELP("processes of the data path; auto: one for each CPU")),
-	STRING("region", SCHEMA_NAME, conf, region,
-	       HELP("of this gateway; clusters of the same region are preferred")),
-	STRING("state_dir", SCHEMA_PATH, conf, state_dir, DEFAULT("/var/lib/sparkgw"),
-	       HELP("folder of the session store and the audit file")),
-	STRING("run_dir", SCHEMA_PATH, conf, run_dir, DEFAULT("/run/sparkgw"),
-	       HELP("folder of the control socket, the pid file and the shared segment")),
-	VALUE("drain_timeout", SCHEMA_DURATION, conf, drain_timeout_ms, uint64_t, DEFAULT("180s"),
-	      BOUNDS(0, DAY), HELP("how long RPCs may go on after a reload or a stop")),
-
-	GROUP("log", "the gateway's own log"),
-	VALUE("log.level", SCHEMA_ENUM, conf, log_level, enum log_level, DEFAULT("info"),
-	      .words = "debug info warn error", HELP("the least important lines that are written")),
-	VALUE("log.format", SCHEMA_ENUM, conf, log_format, enum log_format, DEFAULT("text"),
-	      .words = "text json", HELP("how a line looks")),
-	STRING("log.file", SCHEMA_PATH, conf, log_file, .words = "stderr", DEFAULT("stderr"),
-	       HELP("a file, or stderr; opened again on SIGUSR1")),
-
-	LIST("listeners", conf, listeners, listeners_count, offsetof(struct conf_listener, line),
-	     "where clients connect; at least one"),
-	VALUE("listeners[].address", SCHEMA_ADDRESS, conf_listener, address, struct sock_addr,
-	      REQUIRED, HELP("numeric address and port: \"0.0.0.0:15002\", \"[::]:15002\"")),
-	VALUE("listeners[].insecure", SCHEMA_BOOL, conf_listener, insecure, bool, DEFAULT("false"),
-	      HELP("allow clear text on an address that is not loopback")),
-	BLOCK("listeners[].tls", conf_listener, offsetof(struct conf_listener, tls), has_tls,
-	      offsetof(struct conf_tls, line), "absent: HTTP/2 in clear text"),
-	STRING("listeners[].tls.certificate", SCHEMA_PATH, conf_tls, certificate, REQUIRED,
-	       HELP("PEM file of the server's certificate and its chain")),
-	STRING("listeners[].tls.key", SCHEMA_PATH, conf_tls, key, REQUIRED,
-	       HELP("PEM file of the certificate's private key")),
-	STRING("listeners[].tls.client_ca", SCHEMA_PATH, conf_tls, client_ca,
-	       HELP("PEM file; clients must show a certificate that one of these has signed")),
-
-	BLOCK("admin", conf, 0, has_admin, SCHEMA_NOWHERE, "/healthz and /readyz"),
-	VALUE("admin.address", SCHEMA_ADDRESS, conf, admin, struct sock_addr, REQUIRED,
-	      HELP("a loopback address and port")),
-
-	GROUP("auth", "how clients prove who they are"),
-	VALUE("auth.required", SCHEMA_BOOL, conf, auth_required, bool, DEFAULT("true"),
-	      HELP("false: a client without a token is anonymous, or whom its request names")),
-	LIST("auth.providers", conf, providers, providers_count,
-	     offsetof(struct conf_provider, line), "who vouches for tokens, asked in this order"),
-	STRING("auth.providers[].name", SCHEMA_NAME, conf_provider, name, REQUIRED,
-	       HELP("unique among the providers")),
-	VALUE("auth.providers[].type", SCHEMA_ENUM, conf_provider, type, enum conf_provider_type,
-	      REQUIRED, .words = "static", HELP("static: tokens from a file")),
-	STRING("auth.providers[].tokens_file", SCHEMA_PATH, conf_provider, tokens_file, REQUIRED,
-	       HELP("lines of \"TOKEN USER [GROUP,GROUP]\"; not readable by others")),
-
-	GROUP("headers", "names of request headers; of each list the first one present counts"),
-	STRS("headers.team", SCHEMA_HEADER, conf, header_team.names, header_team.count,
-	     DEFAULT("[x-doordash-team]"), HELP("headers that name the team")),
-	STRS("headers.env", SCHEMA_HEADER, conf, header_env.names, header_env.count,
-	     DEFAULT("[x-doordash-env, x-doordash-environment]"),
-	     HELP("headers that name the environment")),
-	STRS("headers.user", SCHEMA_HEADER, conf, header_user.names, header_user.count,
-	     DEFAULT("[x-doordash-user]"), HELP("headers that name the user")),
-	STRS("headers.run_id", SCHEMA_HEADER, conf, header_run_id.names, header_run_id.count,
-	     DEFAULT("[x-metaflow-run-id]"), HELP("headers that name the workflow run, for audit")),
-
-	GROUP("routing", "which cluster when the client does not say"),
-	STRING("routing.default_env", SCHEMA_NAME, conf, default_env,
-	       HELP("environment of requests that name none")),
-
-	LIST("teams", conf, teams, teams_count, SCHEMA_NOWHERE, "who may own clusters"),
-	STRING("teams[].name", SCHEMA_NAME, conf_team, name, REQUIRED,
-	       HELP("unique among the teams")),
-	STRS("teams[].groups", SCHEMA_TEXT, conf_team, groups, groups_count,
-	     HELP("a user in one of these groups is a member")),
-	STRS("teams[].envs", SCHEMA_NAME, conf_team, envs, envs_count,
-	     HELP("environments its members may use; none listed: all")),
-
-	LIST("clusters", conf, clusters, clusters_count, offsetof(struct conf_cluster, line),
-	     "sets of interchangeable drivers"),
-	STRING("clusters[].name", SCHEMA_NAME, conf_cluster, name, REQUIRED,
-	       HELP("unique among the clusters")),
-	STRING("clusters[].team", SCHEMA_NAME, conf_cluster, team,
-	       HELP("the owner; absent only when the cluster is shared")),
-	STRING("clusters[].env", SCHEMA_NAME, conf_cluster, env, REQUIRED,
-	       HELP("dev, staging, prod or whatever you call it")),
-	STRING("clusters[].region", SCHEMA_NAME, conf_cluster, region,
-	       HELP("where its drivers run; absent: near every gateway")),
-	VALUE("clusters[].shared", SCHEMA_BOOL, conf_cluster, shared, bool, DEFAULT("false"),
-	      HELP("true: for all the teams listed below instead of one")),
-	STRS("clusters[].teams", SCHEMA_NAME, conf_cluster, teams, teams_count,
-	     HELP("teams that may use a shared cluster")),
-	STRS("clusters[].hosts", SCHEMA_PATTERN, conf_cluster, hosts, hosts_count,
-	     HELP("host names that select this cluster; a leading \"*.\" stands for one label")),
-	LIST("clusters[].drivers", conf_cluster, drivers, drivers_count, SCHEMA_NOWHERE,
-	     "at least one; at most 1024 in all clusters"),
-	STRING("clusters[].drivers[].name", SCHEMA_NAME, conf_driver, name,
-	       HELP("unique in the cluster; absent: the address")),
-	STRING("clusters[].drivers[].address", SCHEMA_HOSTPORT, conf_driver, address, REQUIRED,
-	       HELP("host:port of Spark Connect; the host a name or an address")),
-	VALUE("clusters[].drivers[].weight", SCHEMA_U32, conf_driver, weight, uint32_t,
-	      DEFAULT("1"), BOUNDS(1, 1000),
-	      HELP("share of new sessions compared with the others")),
-	STRING("clusters[].token_file", SCHEMA_PATH, conf_cluster, token_file,
-	       HELP("Spark's pre-shared token for these drivers; not readable by others")),
-	BLOCK("clusters[].tls", conf_cluster, offsetof(struct conf_cluster, tls), has_tls,
-	      offsetof(struct conf_driver_tls, line), "to the drivers; absent: clear text"),
-	STRING("clusters[].tls.ca", SCHEMA_PATH, conf_driver_tls, ca,
-	       HELP("PEM file of who signs the drivers' certificates; absent: the system's store")),
-	STRING("clusters[].tls.certificate", SCHEMA_PATH, conf_driver_tls, certificate,
-	       HELP("PEM file of the certificate that the gateway shows to the drivers")),
-	STRING("clusters[].tls.key", SCHEMA_PATH, conf_driver_tls, key,
-	       HELP("PEM file of its private key")),
-	STRING("clusters[].tls.server_name", SCHEMA_HOST, conf_driver_tls, server_name,
-	       HELP("name in the drivers' certificates; absent: the host of the address")),
-
-	GROUP("health", "how drivers are probed"),
-	VALUE("health.interval", SCHEMA_DURATION, conf, health_interval_ms, uint64_t, DEFAULT("5s"),
-	      BOUNDS(100, HOUR), HELP("between two probes of a driver")),
-	VALUE("health.timeout", SCHEMA_DURATION, conf, health_timeout_ms, uint64_t, DEFAULT("2s"),
-	      BOUNDS(50, MINUTE), HELP("after which a probe has failed")),
-	VALUE("health.rise", SCHEMA_U32, conf, health_rise, uint32_t, DEFAULT("1"), BOUNDS(1, 100),
-	      .unit = "probes", HELP("good probes in a row until a driver counts as up")),
-	VALUE("health.fall", SCHEMA_U32, conf, health_fall, uint32_t, DEFAULT("3"), BOUNDS(1, 100),
-	      .unit = "probes", HELP("failed probes in a row until a driver counts as down")),
-
-	GROUP("session", "the life of a session's binding to its driver"),
-	VALUE("session.idle_timeout", SCHEMA_DURATION, conf, session_idle_timeout_ms, uint64_t,
-	      DEFAULT("2h"), BOUNDS(SECOND, 30 * DAY),
-	      HELP("after which an unused binding is forgotten; above the driver's own time-out")),
-	VALUE("session.driver_lost_after", SCHEMA_DURATION, conf, session_driver_lost_after_ms,
-	      uint64_t, DEFAULT("30s"), BOUNDS(100, HOUR),
-	      HELP("after which an unreachable driver is given up and its sessions end")),
-
-	GROUP("limits", "what clients may take"),
-	VALUE("limits.connections", SCHEMA_U32, conf, limit_connections, uint32_t, DEFAULT("10000"),
-	      BOUNDS(1, 1000000), .unit = "connections",
-	      HELP("client connections of the whole gateway")),
-	VALUE("limits.streams_per_connection", SCHEMA_U32, conf, limit_streams, uint32_t,
-	      DEFAULT("256"), BOUNDS(1, 10000), .unit = "RPCs", HELP("at once on one connection")),
-	VALUE("limits.header_bytes", SCHEMA_SIZE, conf, limit_header_bytes, uint64_t,
-	      DEFAULT("16KiB"), BOUNDS(KIB, KIB *KIB), HELP("all headers of one request")),
-	VALUE("limits.header_fields", SCHEMA_U32, conf, limit_header_fields, uint32_t,
-	      DEFAULT("100"), BOUNDS(10, 10000), .unit = "fields", HELP("headers of one request")),
-};
-const size_t schema_count = sizeof(schema_rows) / sizeof(schema_rows[0]);
 
 #define KEY_MAX 32 /* no key is longer */
 
@@ -242,6 +56,54 @@ schema_leaf(const struct schema_row *row)
 	const char *dot = strrchr(row->path, '.');
 
 	return dot != NULL ? dot + 1 : row->path;
+}
+
+int
+schema_word(const char *words, struct str word)
+{
+	struct str rest = str_from(words);
+
+	for (int i = 0; rest.p != NULL; i++)
+		if (str_eq(str_cut(rest, ' ', &rest), word))
+			return i;
+	return -1;
+}
+
+struct str
+schema_word_at(const char *words, unsigned place)
+{
+	struct str rest = str_from(words), word = str_cut(rest, ' ', &rest);
+
+	while (place-- > 0)
+		word = str_cut(rest, ' ', &rest);
+	return word;
+}
+
+const struct schema_row *
+schema_type_row(const struct schema_row *row)
+{
+	size_t n = (size_t)(schema_leaf(row) - row->path);
+
+	for (size_t i = 0; i < schema_count; i++) {
+		const char *path = schema_rows[i].path;
+
+		if (strncmp(path, row->path, n) == 0 && strcmp(path + n, "type") == 0)
+			return &schema_rows[i];
+	}
+	ASSERT(!"a row with types stands beside a row named type");
+}
+
+bool
+schema_applies(const struct schema_row *row, const void *base)
+{
+	const struct schema_row *type;
+	unsigned value;
+
+	if (row->types == NULL)
+		return true;
+	type = schema_type_row(row);
+	memcpy(&value, (const char *)base + type->at, sizeof(value));
+	return schema_word(row->types, schema_word_at(type->words, value)) >= 0;
 }
 
 static unsigned
@@ -324,7 +186,7 @@ schema_type_text(const struct schema_row *row)
 		[SCHEMA_NAME] = "name",		 [SCHEMA_TEXT] = "text",
 		[SCHEMA_PATH] = "path",		 [SCHEMA_HOST] = "host name",
 		[SCHEMA_PATTERN] = "host name",	 [SCHEMA_HOSTPORT] = "host and port",
-		[SCHEMA_HEADER] = "header name",
+		[SCHEMA_HEADER] = "header name", [SCHEMA_URL] = "URL",
 	};
 	static const char *const lists[] = {
 		[SCHEMA_NAME] = "list of names",

@@ -28,6 +28,7 @@ enum schema_type {
 	SCHEMA_PATTERN,	 /* the same, or "*." and a host name */
 	SCHEMA_HOSTPORT, /* host:port, the host a name or an address */
 	SCHEMA_HEADER,	 /* name of a header, lower case */
+	SCHEMA_URL,	 /* https://, or http:// to a loopback host */
 };
 
 #define SCHEMA_NOWHERE SIZE_MAX /* of an offset: there is no such field */
@@ -41,6 +42,8 @@ struct schema_row {
 	bool required;
 	uint64_t min, max; /* numbers, durations, sizes */
 	const char *words; /* SCHEMA_ENUM: the words; else words allowed besides: "auto" */
+	const char *types; /* words of the key `type` beside it: only blocks of these have this key;
+			      NULL: all */
 	const char *help;
 	size_t at;	 /* the field, in the struct of the block that holds the key */
 	size_t count_at; /* lists */
@@ -59,6 +62,13 @@ const char *schema_below(const struct schema_row *block, const char *path);
 /* The next row below `block` (NULL: the top) after `row` (NULL: the first one); NULL at the end. */
 const struct schema_row *schema_next(const struct schema_row *block, const struct schema_row *row);
 const char *schema_leaf(const struct schema_row *); /* the last word of the path */
+/* The row `type` beside a row that has `types`. */
+const struct schema_row *schema_type_row(const struct schema_row *);
+/* False: the block whose struct is `base` is of a type that does not have this key. */
+bool schema_applies(const struct schema_row *, const void *base);
+/* Of words with blanks between: the place of one, -1 when it is not there; the one at a place. */
+int schema_word(const char *words, struct str word);
+struct str schema_word_at(const char *words, unsigned place);
 /* The key that somebody who wrote `key` in `block` may have meant: of the same block, or the full
  * path of the same word elsewhere. NULL when nothing is near. */
 const char *schema_nearest(const struct schema_row *block, struct str key);

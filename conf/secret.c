@@ -15,7 +15,7 @@
 #define USER_MAX 255
 
 static int
-check_file(int fd, char *words, size_t words_size)
+check_file(int fd, bool secret, size_t max, char *words, size_t words_size)
 {
 	struct stat st;
 
@@ -27,20 +27,21 @@ check_file(int fd, char *words, size_t words_size)
 		snprintf(words, words_size, "not a regular file");
 		return E_DENIED;
 	}
-	if ((st.st_mode & S_IRWXO) != 0) {
+	if (secret && (st.st_mode & S_IRWXO) != 0) {
 		snprintf(words, words_size, "open to others (mode %04o); do chmod o= on it",
 			 (unsigned)st.st_mode & 07777);
 		return E_DENIED;
 	}
-	if (st.st_size > (off_t)SECRET_MAX) {
-		snprintf(words, words_size, "larger than 64 KiB");
+	if (st.st_size > (off_t)max) {
+		snprintf(words, words_size, "larger than %zu KiB", max / 1024);
 		return E_LIMIT;
 	}
 	return 0;
 }
 
 static int
-read_file(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size)
+read_file(const char *path, bool secret, char *buf, size_t size, size_t *ret_n, char *words,
+	  size_t words_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	size_t n = 0;
@@ -51,7 +52,7 @@ read_file(const char *path, char *buf, size_t size, size_t *ret_n, char *words, 
 		snprintf(words, words_size, "%s", strerror(errno));
 		return E_IO;
 	}
-	err = check_file(fd, words, words_size);
+	err = check_file(fd, secret, size, words, words_size);
 	while (err == 0 && n < size && got > 0) {
 		got = read(fd, buf + n, size - n);
 		if (got > 0)
@@ -69,7 +70,19 @@ read_file(const char *path, char *buf, size_t size, size_t *ret_n, char *words, 
 	return err;
 }
 
-const struct secret_reader secret_files = {read_file};
+static int
+read_secret(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size)
+{
+	return read_file(path, true, buf, size, ret_n, words, words_size);
+}
+
+static int
+read_public(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size)
+{
+	return read_file(path, false, buf, size, ret_n, words, words_size);
+}
+
+const struct secret_reader secret_files = {read_secret, read_public};
 
 static struct str
 trim_lines(struct str s)

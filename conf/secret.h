@@ -15,6 +15,9 @@ struct secret_reader {
 	/* At most `size` bytes into buf. E_IO, E_DENIED, E_LIMIT with words for the operator. */
 	int (*read)(const char *path, char *buf, size_t size, size_t *ret_n, char *words,
 		    size_t words_size);
+	/* The same for what is no secret: the file may be open to others. */
+	int (*read_public)(const char *path, char *buf, size_t size, size_t *ret_n, char *words,
+			   size_t words_size);
 };
 extern const struct secret_reader secret_files;
 

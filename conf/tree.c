@@ -151,17 +151,57 @@ fill_strs(struct loading *l, const struct block *outer, const struct schema_row 
 	}
 }
 
+/* What the block says that it is, for a row that only some types have. STR_NONE: nothing that is
+ * known, so that nothing can be said about the row. */
+static struct str
+type_of(const struct block *b, const struct schema_row *row)
+{
+	const struct schema_row *type = schema_type_row(row);
+	const struct yaml_node *node = yaml_get(b->node, schema_leaf(type));
+
+	return node != NULL && schema_word(type->words, node->text) >= 0 ? node->text : STR_NONE;
+}
+
+static void
+refuse_misplaced(struct loading *l, const struct schema_row *row, struct yaml_node *node,
+		 const char *key, struct str type)
+{
+	const struct yaml_node at = {.line = node->key_line, .column = node->key_column};
+	struct str second, first = str_cut(str_from(row->types), ' ', &second);
+
+	node->used = true;
+	loading_fail_at(l, &at, key, "is only for type %.*s%s%.*s, not for %.*s", STR_ARG(first),
+			second.p != NULL ? " or " : "", STR_ARG(second), STR_ARG(type));
+}
+
+static void
+refuse_missing(struct loading *l, const struct block *b, const struct schema_row *row,
+	       struct str type)
+{
+	if (row->types == NULL)
+		loading_fail(l, b->base, row->path, -1, "is missing: %s", row->help);
+	else if (type.p != NULL)
+		loading_fail(l, b->base, row->path, -1, "is missing, and type %.*s needs it: %s",
+			     STR_ARG(type), row->help);
+}
+
 static void
 fill_row(struct loading *l, const struct block *b, const struct schema_row *row)
 {
 	struct yaml_node *node = yaml_get(b->node, schema_leaf(row));
+	struct str type = row->types != NULL ? type_of(b, row) : STR_NONE;
 	const char *key = join(l, b->key, schema_leaf(row));
 
+	if (type.p != NULL && schema_word(row->types, type) < 0) {
+		if (node != NULL)
+			refuse_misplaced(l, row, node, key, type);
+		return;
+	}
 	if (node != NULL) {
 		node->used = true;
 		loading_place(l, b->base, row, -1, node, key);
 	} else if (row->required) {
-		loading_fail(l, b->base, row->path, -1, "is missing: %s", row->help);
+		refuse_missing(l, b, row, type);
 		return;
 	} else if (row->fallback != NULL) {
 		node = fallback(l, row);

@@ -5,6 +5,8 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "conf/auth.h"
+#include "conf/audit.h"
 #include "lib/arena.h"
 #include "lib/log.h"
 #include "lib/sock.h"
@@ -14,7 +16,7 @@ struct conf_certificate { /* one more on a listener; its names choose it by SNI 
 	struct str certificate, key;
 	unsigned line;
 };
-struct conf_tls {				/* of a listener */
+struct conf_tls { /* of a listener */
 	struct str certificate, key, client_ca; /* absolute paths; STR_NONE: absent */
 	struct conf_certificate *more;
 	unsigned more_count;
@@ -22,8 +24,7 @@ struct conf_tls {				/* of a listener */
 };
 struct conf_listener {
 	struct sock_addr address;
-	bool has_tls;
-	bool insecure; /* clear text allowed on a non-loopback address */
+	bool has_tls, insecure; /* insecure: clear text allowed on a non-loopback address */
 	struct conf_tls tls;
 	unsigned line;
 };
@@ -40,9 +41,8 @@ struct conf_cluster {
 	struct str name, team, env, region;
 	bool shared;
 	struct str *teams;
-	unsigned teams_count;
 	struct str *hosts; /* exact names or "*.example.com", lower case */
-	unsigned hosts_count;
+	unsigned teams_count, hosts_count;
 	struct conf_driver *drivers;
 	unsigned drivers_count;
 	struct str token_file; /* absolute; STR_NONE */
@@ -54,54 +54,13 @@ struct conf_cluster {
 struct conf_team {
 	struct str name;
 	struct str *groups, *envs;
-	unsigned groups_count, envs_count;
 	struct str *regions; /* where its data may go; none: everywhere */
-	unsigned regions_count;
+	unsigned groups_count, envs_count, regions_count;
 };
 struct conf_alias { /* other words for a team or an environment */
 	struct str name;
 	struct str *aliases;
 	unsigned aliases_count;
-};
-struct conf_token { /* of a `static` provider's file: "TOKEN USER [GROUP,GROUP]" per line; a secret
-		     */
-	struct str token, user;
-	struct str *groups;
-	unsigned groups_count;
-};
-enum conf_provider_type {
-	PROVIDER_STATIC,
-	PROVIDER_OIDC,	      /* signed by somebody else */
-	PROVIDER_PAT,	      /* personal access tokens, kept in the store */
-	PROVIDER_SERVICE,     /* signed by the gateway itself */
-	PROVIDER_CERTIFICATE, /* a client certificate */
-};
-enum conf_san { SAN_URI, SAN_DNS, SAN_EMAIL };
-struct conf_subject {	  /* what a subject of a machine may do */
-	struct str match; /* with * for any run of characters */
-	struct str user;  /* STR_NONE: the subject itself */
-	struct str team;
-	struct str *envs;
-	unsigned envs_count;
-};
-struct conf_provider {
-	struct str name;
-	enum conf_provider_type type;
-	struct str tokens_file;
-	struct conf_token *tokens;
-	unsigned tokens_count;
-	struct str issuer; /* oidc, service */
-	struct str *audience;
-	unsigned audience_count;
-	struct str jwks_url, jwks_file; /* neither: found by the issuer's own description */
-	struct str jwks;		/* content of jwks_file */
-	struct str ca;			/* PEM, for https to the provider; absolute */
-	uint64_t refresh_ms;
-	struct str claim_user, claim_groups, claim_name;
-	struct conf_subject *subjects; /* first match counts; none listed: claims alone */
-	unsigned subjects_count;
-	enum conf_san san; /* certificate */
-	unsigned line;
 };
 struct conf_names { /* header names, lower case: the first one present counts; or just names */
 	struct str *names;
@@ -114,8 +73,7 @@ struct conf {
 	struct str text; /* exactly what was loaded */
 
 	uint32_t workers; /* resolved; `auto` = number of CPUs */
-	struct str region;
-	struct str state_dir, run_dir; /* absolute */
+	struct str region, state_dir, run_dir; /* the folders absolute */
 	uint64_t drain_timeout_ms;
 
 	enum log_level log_level;
@@ -123,33 +81,32 @@ struct conf {
 	struct str log_file; /* absolute, or "stderr" */
 
 	struct conf_listener *listeners;
-	unsigned listeners_count;
+	unsigned listeners_count, providers_count;
 	bool has_admin;
 	struct sock_addr admin;
 
 	bool auth_required;
 	uint64_t auth_leeway_ms, auth_grace_ms;
 	struct conf_provider *providers;
-	unsigned providers_count;
 
 	struct conf_names header_team, header_env, header_user, header_run_id;
 	struct str default_env;
 	struct conf_alias *team_aliases, *env_aliases;
 	unsigned team_aliases_count, env_aliases_count;
 	uint32_t rollout_percent; /* of the teams */
-	struct conf_names rollout_allow_teams, rollout_deny_teams;
-	struct conf_names rollout_allow_users, rollout_deny_users;
+	struct conf_names rollout_deny_teams, rollout_deny_users;
+	struct conf_names rollout_allow_teams, rollout_allow_users;
 	struct conf_team *teams;
-	unsigned teams_count;
 	struct conf_cluster *clusters;
-	unsigned clusters_count;
+	unsigned teams_count, clusters_count;
 
 	uint64_t health_interval_ms, health_timeout_ms;
 	uint32_t health_rise, health_fall;
 	uint64_t session_idle_timeout_ms, session_driver_lost_after_ms;
 
-	uint32_t limit_connections; /* of the whole gateway */
-	uint32_t limit_streams;	    /* per connection, at once */
+	struct conf_audit audit;
+
+	uint32_t limit_connections, limit_streams; /* of the whole gateway; of one connection */
 	uint64_t limit_header_bytes;
 	uint32_t limit_header_fields;
 	uint32_t limit_failed_tokens; /* per address until failures are slowed down */

@@ -1,18 +1,16 @@
 /*
  * Values by type: what is accepted, and in which words the rest is refused.
  */
+#include "conf/url.h"
 #include "conf/value.h"
 #include "lib/panic.h"
 
 #define NAME_MAX_BYTES 63
 #define TEXT_MAX_BYTES 255
 #define PATH_MAX_BYTES 4095
-#define HOST_MAX_BYTES 253
-#define LABEL_MAX      63
 
 static const char name_chars[] =
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-static const char host_chars[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
 static const char token_chars[] =
 	"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"; /* RFC 9110 5.6.2 */
 
@@ -40,24 +38,6 @@ value_is_name(struct str s)
 	return s.n >= 1 && s.n <= NAME_MAX_BYTES && only(s, name_chars);
 }
 
-/* RFC 1123 labels; an underscore is let through because names inside of clusters have them. */
-static bool
-is_host(struct str host)
-{
-	struct str rest = host, label;
-
-	if (host.n == 0 || host.n > HOST_MAX_BYTES)
-		return false;
-	while (rest.p != NULL) {
-		label = str_cut(rest, '.', &rest);
-		if (label.n == 0 || label.n > LABEL_MAX || !only(label, host_chars))
-			return false;
-		if (label.p[0] == '-' || label.p[label.n - 1] == '-')
-			return false;
-	}
-	return true;
-}
-
 static struct str
 lower(struct arena *arena, struct str s)
 {
@@ -69,18 +49,6 @@ lower(struct arena *arena, struct str s)
 		if (copy[i] >= 'A' && copy[i] <= 'Z')
 			copy[i] = (char)(copy[i] - 'A' + 'a');
 	return (struct str){copy, s.n};
-}
-
-/* The place of the text among the words, -1 when it is none of them. */
-static int
-word(const char *words, struct str text)
-{
-	struct str rest = str_from(words);
-
-	for (int i = 0; rest.p != NULL; i++)
-		if (str_eq(str_cut(rest, ' ', &rest), text))
-			return i;
-	return -1;
 }
 
 static void
@@ -133,7 +101,7 @@ static void
 set_enum(struct loading *l, const struct schema_row *row, const struct yaml_node *node,
 	 const char *key, void *field)
 {
-	int value = word(row->words, node->text);
+	int value = schema_word(row->words, node->text);
 
 	if (value >= 0)
 		*(unsigned *)field = (unsigned)value;
@@ -145,7 +113,7 @@ set_enum(struct loading *l, const struct schema_row *row, const struct yaml_node
 static void
 set_bool(struct loading *l, const struct yaml_node *node, const char *key, bool *field)
 {
-	int value = word("false true", node->text);
+	int value = schema_word("false true", node->text);
 
 	if (value >= 0)
 		*field = value == 1;
@@ -179,7 +147,7 @@ is_hostport(struct str s)
 	if (sock_addr_parse(s, &address) == 0)
 		return address.port != 0;
 	return s.p[0] != '[' && sock_split_host_port(s, &host, &port) == 0 && port != 0 &&
-	       is_host(host);
+	       url_is_host(host);
 }
 
 /* Relative ones start in the folder of the configuration file. */
@@ -190,7 +158,7 @@ set_path(struct loading *l, const struct schema_row *row, const struct yaml_node
 	struct str text = node->text, folder = l->conf->path;
 	char *path;
 
-	if (row->words != NULL && word(row->words, text) >= 0) {
+	if (row->words != NULL && schema_word(row->words, text) >= 0) {
 		*field = arena_str(l->conf->arena, text);
 		return;
 	}
@@ -216,7 +184,7 @@ set_host(struct loading *l, enum schema_type type, const struct yaml_node *node,
 
 	if (type == SCHEMA_PATTERN && str_starts(bare, STR("*.")))
 		bare = (struct str){bare.p + 2, bare.n - 2};
-	if (is_host(bare))
+	if (url_is_host(bare))
 		*field = host;
 	else if (type == SCHEMA_PATTERN)
 		fail(l, node, key, "a host name, nor \"*.\" and a host name");
@@ -236,6 +204,17 @@ set_header(struct loading *l, const struct yaml_node *node, const char *key, str
 				name.p);
 	else
 		*field = name;
+}
+
+static void
+set_url(struct loading *l, const struct yaml_node *node, const char *key, struct str *field)
+{
+	const char *wrong = url_wrong(node->text);
+
+	if (wrong != NULL)
+		loading_fail_at(l, node, key, "%s", wrong);
+	else
+		*field = arena_str(l->conf->arena, node->text);
 }
 
 static void
@@ -269,7 +248,7 @@ value_set(struct loading *l, const struct schema_row *row, enum schema_type type
 	}
 	switch (type) {
 	case SCHEMA_U32:
-		if (row->words != NULL && word(row->words, node->text) >= 0) {
+		if (row->words != NULL && schema_word(row->words, node->text) >= 0) {
 			*(uint32_t *)field = 0; /* settled by the loader */
 			return;
 		}
@@ -283,6 +262,7 @@ value_set(struct loading *l, const struct schema_row *row, enum schema_type type
 	case SCHEMA_HOST:
 	case SCHEMA_PATTERN: set_host(l, type, node, key, field); return;
 	case SCHEMA_HEADER: set_header(l, node, key, field); return;
+	case SCHEMA_URL: set_url(l, node, key, field); return;
 	case SCHEMA_NAME:
 	case SCHEMA_TEXT:
 	case SCHEMA_HOSTPORT: set_str(l, type, node, key, field); return;

@@ -45,7 +45,7 @@ struct admin_request {
 	char peer[SOCK_ADDR_TEXT + 16];
 	bool suspended;
 	unsigned status; /* 0: not answered yet */
-	char *text;	 /* of the answer; malloc'ed, the library frees it */
+	char *text;	 /* of the answer; malloc'ed, NULL when the library has it */
 	const char *type, *allow;
 };
 
@@ -124,12 +124,21 @@ is_oversized(const struct admin_request *r)
 	return text != NULL && str_u64(str_from(text), ADMIN_BODY_MAX, &length) != 0;
 }
 
+/* An answer may hold a token. */
+static void
+wipe(void *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
+
 static enum MHD_Result
 send_answer(struct admin_request *r)
 {
 	size_t size = strlen(r->text);
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer(size, r->text, MHD_RESPMEM_MUST_FREE);
+		MHD_create_response_from_buffer_with_free_callback(size, r->text, wipe);
 	enum MHD_Result queued;
 
 	if (response == NULL)
@@ -190,7 +199,7 @@ finish_request(void *arg, struct MHD_Connection *connection, void **slot,
 	ASSERT(!r->suspended);
 	r->admin->running--;
 	buf_free(&r->body);
-	free(r->text);
+	wipe(r->text);
 	r->magic = 0;
 	free(r);
 	*slot = NULL;
@@ -348,6 +357,12 @@ admin_answer(struct admin_request *r, unsigned status, json_t *json)
 		text = strdup("{\"errors\":[\"out of memory\"]}");
 	}
 	answer(r, status, text, "application/json");
+}
+
+void
+admin_answer_secret(struct admin_request *r, unsigned status, char *json)
+{
+	answer(r, status, json, "application/json");
 }
 
 void

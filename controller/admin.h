@@ -45,6 +45,8 @@ const char *admin_peer(const struct admin_request *);
 
 /* The one answer. json: the reference is taken over. allow: for 405, else NULL. */
 void admin_answer(struct admin_request *, unsigned status, json_t *json);
+/* json: its text, malloc'ed, taken over; cleansed when it has been sent. */
+void admin_answer_secret(struct admin_request *, unsigned status, char *json);
 void admin_answer_text(struct admin_request *, unsigned status, const char *text);
 void admin_answer_405(struct admin_request *, const char *allow);
 /* {"errors": [words]} */

@@ -23,6 +23,12 @@ struct ask {
 		struct msg_head head;
 		struct keeper_close close;
 		struct keeper_drain drain;
+		struct keeper_token token;
+		struct keeper_token_revoke revoke;
+		struct keeper_public_key key;
+		struct keeper_keys keys;
+		struct keeper_rollout rollout;
+		struct keeper_secret secret;
 	} message;
 };
 
@@ -37,7 +43,7 @@ finish(struct ask *k, int err, const struct keeper_done *answer)
 	*at = k->next;
 	loop_timer_stop(&k->timer);
 	k->done(k->arg, err, answer);
-	k->magic = 0;
+	explicit_bzero(k, sizeof(*k));
 	free(k);
 }
 

@@ -22,8 +22,9 @@ struct asks {
 typedef void asks_done(void *arg, int err, const struct keeper_done *answer);
 
 void asks_init(struct asks *, struct loop *, int keeper_fd);
-/* `message` is a keeper_close or a keeper_drain with its type set; the rest of its head is filled
- * in here. Answered later, within KEEPER_WAIT_MS. E_NOMEM, E_CLOSED. */
+/* `message` is one of those that the keeper answers with DONE, with its type set; the rest of its
+ * head is filled in here. The copy made of it is cleansed. Answered later, within KEEPER_WAIT_MS.
+ * E_NOMEM, E_CLOSED. */
 int asks_send(struct asks *, const void *message, size_t size, asks_done *done,
 	      void *arg) MUST_CHECK;
 void asks_close(struct asks *); /* answers what is open with E_CLOSED */

@@ -2,8 +2,9 @@
  * sparkgw-controller: the process that talks to people. Exec'ed by the supervisor, which hands it
  * descriptors: the configuration's text, the shared segment, the leash, the channel to the keeper.
  *
- * In come HTTP requests on the control socket and on the admin address; out go answers, questions
- * to the keeper, and the wish to reload to the supervisor. It writes nothing but its process row.
+ * In come HTTP requests on the control socket and on the admin address, and the keys of identity
+ * providers; out go answers, questions and keys to the keeper, and the wish to reload to the
+ * supervisor. It writes nothing but its process row.
  *
  * A successor may be started beside this process. Both then answer on the admin address
  * (SO_REUSEPORT), and the control socket changes hands by rename(2): the new one is bound to a name
@@ -15,7 +16,9 @@
 #include <sys/stat.h>
 #include "conf/conf.h"
 #include "conf/secret.h"
+#include "controller/keysets.h"
 #include "controller/routes.h"
+#include "controller/signer.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/sock.h"
@@ -42,7 +45,7 @@ struct controller {
 	struct child child;
 	struct view view;
 	struct asks asks;
-	struct routes routes;
+	struct desk desk;
 	struct admin *tcp, *control; /* tcp: NULL without `admin` */
 	char control_path[PATH_SIZE];
 	struct stat control_file;
@@ -134,8 +137,10 @@ open_store(void *arg)
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
 	err = view_open_store(&c->view, &words);
-	if (err == 0)
+	if (err == 0) {
+		keysets_start(c->desk.keysets);
 		return;
+	}
 	if (++c->store_attempts == STORE_LATE)
 		log_warn(NULL, "the store cannot be opened yet: %s (%s)", words, err_text(err));
 	loop_timer_start(c->child.loop, &c->store_timer, STORE_RETRY_MS, 0, open_store, c);
@@ -152,7 +157,7 @@ open_tcp(struct controller *c)
 	sock_addr_text(&c->conf->admin, text, sizeof(text));
 	if (sock_listen(&c->conf->admin, true, BACKLOG, &fd) != 0)
 		fatal("admin.address: %s cannot be listened on: %s", text, strerror(errno));
-	if (admin_open(c->child.loop, fd, ADMIN_TCP, routes_handle, &c->routes, &c->tcp) != 0)
+	if (admin_open(c->child.loop, fd, ADMIN_TCP, routes_handle, &c->desk, &c->tcp) != 0)
 		fatal("admin.address: no HTTP server for %s: %s", text, strerror(errno));
 }
 
@@ -168,7 +173,7 @@ open_control(struct controller *c)
 	snprintf(bound, sizeof(bound), "%.*s.%d", n, c->control_path, (int)getpid());
 	if (sock_listen_unix(bound, SOCKET_MODE, BACKLOG, &fd) != 0)
 		fatal("run_dir: %s cannot be made: %s", bound, strerror(errno));
-	if (admin_open(c->child.loop, fd, ADMIN_CONTROL, routes_handle, &c->routes, &c->control) !=
+	if (admin_open(c->child.loop, fd, ADMIN_CONTROL, routes_handle, &c->desk, &c->control) !=
 	    0) {
 		unlink(bound);
 		fatal("no HTTP server for %s: %s", c->control_path, strerror(errno));
@@ -217,7 +222,10 @@ drain(void *arg)
 	if (loop_timer_active(&c->drain_timer))
 		return;
 	c->drain_since_ms = loop_ms(c->child.loop);
+	loop_timer_stop(&c->store_timer); /* or it would start them */
+	keysets_stop(c->desk.keysets);
 	if (has_successor(c)) {
+		routes_replaced(&c->desk);
 		c->drain_least_ms = DRAIN_LEAST_MS;
 		admin_quiesce(c->control);
 		if (c->tcp != NULL)
@@ -233,7 +241,7 @@ pass_reloaded(void *arg, const struct leash_reloaded *answer)
 	struct controller *c = arg;
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
-	routes_reloaded(&c->routes, answer);
+	routes_reloaded(&c->desk, answer);
 }
 
 static void
@@ -263,16 +271,24 @@ start(struct controller *c, const struct options *o)
 	c->view.segment = segment;
 	c->view.state_dir = c->conf->state_dir.p;
 	c->view.generation = (unsigned)o->generation;
-	c->routes.view = &c->view;
-	c->routes.asks = &c->asks;
-	c->routes.child = &c->child;
+	c->desk = (struct desk){.conf = c->conf,
+				.view = &c->view,
+				.asks = &c->asks,
+				.child = &c->child,
+				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
+				.signer = signer_new(c->conf, &c->asks, &c->view)};
+	if (c->desk.keysets == NULL || c->desk.signer == NULL)
+		fatal("out of memory");
 }
 
 static void
 finish(struct controller *c)
 {
-	routes_close(&c->routes);
+	routes_close(&c->desk);
+	keysets_stop(c->desk.keysets);
 	asks_close(&c->asks);
+	keysets_free(&c->desk.keysets);
+	signer_free(&c->desk.signer);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);

@@ -6,21 +6,29 @@
 
 #include <microhttpd.h>
 #include <stdlib.h>
+#include "controller/acts.h"
+#include "controller/explain.h"
+#include "controller/keysets.h"
 #include "controller/page.h"
+#include "controller/rollout_routes.h"
+#include "controller/signer.h"
+#include "controller/token_routes.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "proto/uuid.h"
 
+#define SUCCESSOR_MS 5000u
+
 static void
-show_health(struct routes *r, struct admin_request *q)
+show_health(struct desk *d, struct admin_request *q)
 {
 	admin_answer_text(q, MHD_HTTP_OK, "ok\n");
 }
 
 static void
-show_ready(struct routes *r, struct admin_request *q)
+show_ready(struct desk *d, struct admin_request *q)
 {
-	json_t *missing = view_missing(r->view);
+	json_t *missing = view_missing(d->view);
 	bool ready = json_array_size(missing) == 0;
 
 	admin_answer(q, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
@@ -28,9 +36,14 @@ show_ready(struct routes *r, struct admin_request *q)
 }
 
 static void
-show_status(struct routes *r, struct admin_request *q)
+show_status(struct desk *d, struct admin_request *q)
 {
-	admin_answer(q, MHD_HTTP_OK, view_status(r->view));
+	json_t *status = view_status(d->view), *providers = json_array();
+
+	keysets_show(d->keysets, providers);
+	signer_show(d->signer, providers);
+	json_object_set_new(status, "providers", providers);
+	admin_answer(q, MHD_HTTP_OK, status);
 }
 
 static void
@@ -45,25 +58,25 @@ answer_view(struct admin_request *q, int err, json_t *json)
 }
 
 static void
-show_clusters(struct routes *r, struct admin_request *q)
+show_clusters(struct desk *d, struct admin_request *q)
 {
 	json_t *json = NULL;
-	int err = view_clusters(r->view, &json);
+	int err = view_clusters(d->view, &json);
 
 	answer_view(q, err, json);
 }
 
 static void
-show_drivers(struct routes *r, struct admin_request *q)
+show_drivers(struct desk *d, struct admin_request *q)
 {
 	json_t *json = NULL;
-	int err = view_drivers(r->view, &json);
+	int err = view_drivers(d->view, &json);
 
 	answer_view(q, err, json);
 }
 
 static void
-show_sessions(struct routes *r, struct admin_request *q)
+show_sessions(struct desk *d, struct admin_request *q)
 {
 	struct query query;
 	const char *words;
@@ -74,83 +87,19 @@ show_sessions(struct routes *r, struct admin_request *q)
 		admin_refuse(q, MHD_HTTP_BAD_REQUEST, words);
 		return;
 	}
-	err = page_sessions(r->view, &query, &json);
+	err = page_sessions(d->view, &query, &json);
 	answer_view(q, err, json);
 }
 
-/* What was asked of the keeper, while its answer is awaited. */
-struct act {
-	struct admin_request *request;
-	const char *counted; /* the member of the answer that tells keeper_done.count */
-	const char *nobody;  /* words for E_NOT_FOUND */
-	char what[96 + SESSION_USER_MAX];
-};
-
 static void
-finish_act(void *arg, int err, const struct keeper_done *answer)
-{
-	struct act *act = arg;
-	struct admin_request *q = act->request;
-
-	if (err == 0)
-		err = answer->result;
-	if (err == 0)
-		log_info(admin_peer(q), "%s: done", act->what);
-	else
-		log_warn(admin_peer(q), "%s: refused: %s", act->what, err_text(err));
-	if (err == 0)
-		admin_answer(q, MHD_HTTP_OK,
-			     json_pack("{s:I}", act->counted, (json_int_t)answer->count));
-	else if (err == E_NOT_FOUND)
-		admin_refuse(q, MHD_HTTP_NOT_FOUND, act->nobody);
-	else if (err == E_EXISTS)
-		admin_refuse(q, MHD_HTTP_CONFLICT,
-			     "several clusters have a driver of this name: say CLUSTER/NAME");
-	else if (err == E_TIMEOUT || err == E_CLOSED)
-		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the keeper does not answer");
-	else
-		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the keeper cannot commit");
-	free(act);
-}
-
-static void
-ask_keeper(struct routes *r, struct act *act, const void *message, size_t size)
-{
-	struct act *copy = malloc(sizeof(*copy));
-
-	if (copy != NULL) {
-		*copy = *act;
-		if (asks_send(r->asks, message, size, finish_act, copy) == 0)
-			return;
-	}
-	free(copy);
-	admin_refuse(act->request, MHD_HTTP_SERVICE_UNAVAILABLE, "not possible now");
-}
-
-/* The body as an object, or NULL after the refusal. */
-static json_t *
-read_body(struct admin_request *q)
-{
-	struct str body = admin_body(q);
-	json_error_t error;
-	json_t *json =
-		body.n > 0 ? json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, &error) : NULL;
-
-	if (json_is_object(json))
-		return json;
-	json_decref(json);
-	admin_refuse(q, MHD_HTTP_BAD_REQUEST, "the body is not a JSON object");
-	return NULL;
-}
-
-static void
-set_drain(struct routes *r, struct admin_request *q, bool drain)
+set_drain(struct desk *d, struct admin_request *q, bool drain)
 {
 	struct keeper_drain message = {.head.type = KEEPER_DRAIN, .drain = drain};
 	struct act act = {.request = q,
 			  .counted = "driver_id",
-			  .nobody = "no cluster has a driver of this name"};
-	json_t *body = read_body(q);
+			  .nobody = "no cluster has a driver of this name",
+			  .twin = "several clusters have a driver of this name: say CLUSTER/NAME"};
+	json_t *body = acts_body(q);
 	const char *name;
 	size_t size;
 
@@ -163,29 +112,29 @@ set_drain(struct routes *r, struct admin_request *q, bool drain)
 		str_copy(message.name, sizeof(message.name), (struct str){name, size});
 		snprintf(act.what, sizeof(act.what), "driver %s %s", drain ? "drain" : "undrain",
 			 message.name);
-		ask_keeper(r, &act, &message, sizeof(message));
+		acts_ask(d->asks, &act, &message, sizeof(message));
 	}
 	json_decref(body);
 }
 
 static void
-drain_driver(struct routes *r, struct admin_request *q)
+drain_driver(struct desk *d, struct admin_request *q)
 {
-	set_drain(r, q, true);
+	set_drain(d, q, true);
 }
 
 static void
-undrain_driver(struct routes *r, struct admin_request *q)
+undrain_driver(struct desk *d, struct admin_request *q)
 {
-	set_drain(r, q, false);
+	set_drain(d, q, false);
 }
 
 static void
-close_session(struct routes *r, struct admin_request *q)
+close_session(struct desk *d, struct admin_request *q)
 {
 	struct keeper_close message = {.head.type = KEEPER_CLOSE};
 	struct act act = {.request = q, .counted = "closed", .nobody = "there is no such session"};
-	json_t *body = read_body(q);
+	json_t *body = acts_body(q);
 	const char *id, *user = "";
 	size_t id_size, user_size = 0;
 	char text[UUID_TEXT];
@@ -204,44 +153,51 @@ close_session(struct routes *r, struct admin_request *q)
 		message.key.user_len = (uint16_t)user_size;
 		snprintf(act.what, sizeof(act.what), "session close %s%s%s",
 			 uuid_text(message.key.id, text), user_size > 0 ? " of user " : "", user);
-		ask_keeper(r, &act, &message, sizeof(message));
+		acts_ask(d->asks, &act, &message, sizeof(message));
 	}
 	json_decref(body);
 }
 
 static void
-answer_reload(struct routes *r, unsigned status, json_t *json)
+answer_reload(struct desk *d, unsigned status, json_t *json)
 {
-	struct admin_request *q = r->reloading;
+	struct admin_request *q = d->reloading;
 
-	r->reloading = NULL;
-	loop_timer_stop(&r->reload_timer);
+	d->reloading = NULL;
+	d->reloaded = false;
+	loop_timer_stop(&d->reload_timer);
 	admin_answer(q, status, json);
 }
 
 static void
 give_up_reload(void *arg)
 {
-	struct routes *r = arg;
+	struct desk *d = arg;
 
-	log_warn(admin_peer(r->reloading), "reload: the supervisor does not answer");
-	answer_reload(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+	log_warn(admin_peer(d->reloading), "reload: the supervisor does not answer");
+	answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
 		      json_pack("{s:[s]}", "errors", "the supervisor does not answer"));
 }
 
 static void
-reload(struct routes *r, struct admin_request *q)
+tell_reloaded(void *arg)
 {
-	if (r->reloading != NULL) {
+	answer_reload(arg, MHD_HTTP_OK, json_pack("{s:b}", "reloaded", 1));
+}
+
+static void
+reload(struct desk *d, struct admin_request *q)
+{
+	if (d->reloading != NULL) {
 		admin_refuse(q, MHD_HTTP_CONFLICT, "a reload is under way already");
 		return;
 	}
-	if (child_ask_reload(r->child) != 0) {
+	if (child_ask_reload(d->child) != 0) {
 		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the supervisor cannot be asked now");
 		return;
 	}
-	r->reloading = q;
-	loop_timer_start(r->child->loop, &r->reload_timer, ROUTES_RELOAD_MS, 0, give_up_reload, r);
+	d->reloading = q;
+	loop_timer_start(d->child->loop, &d->reload_timer, ROUTES_RELOAD_MS, 0, give_up_reload, d);
 }
 
 static json_t *
@@ -260,33 +216,50 @@ split_lines(struct str words)
 	return lines;
 }
 
-void
-routes_reloaded(struct routes *r, const struct leash_reloaded *answer)
+/* Whoever asks something after the reload must not be answered by us, who still have the old
+ * configuration: the reload is over when somebody else answers at the socket. */
+static void
+wait_for_successor(struct desk *d)
 {
-	struct str words = {answer->words, strnlen(answer->words, sizeof(answer->words))};
-
-	if (r->reloading == NULL)
-		return; /* a SIGHUP, or the asker was told of a time-out */
-	log_info(admin_peer(r->reloading), "reload: %s", answer->failed ? "refused" : "done");
-	if (answer->failed)
-		answer_reload(r, MHD_HTTP_CONFLICT,
-			      json_pack("{s:o}", "errors", split_lines(words)));
-	else
-		answer_reload(r, MHD_HTTP_OK, json_pack("{s:b}", "reloaded", 1));
+	d->reloaded = true;
+	loop_timer_start(d->child->loop, &d->reload_timer, SUCCESSOR_MS, 0, tell_reloaded, d);
 }
 
 void
-routes_close(struct routes *r)
+routes_reloaded(struct desk *d, const struct leash_reloaded *answer)
 {
-	if (r->reloading != NULL)
-		answer_reload(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+	struct str words = {answer->words, strnlen(answer->words, sizeof(answer->words))};
+
+	if (d->reloading == NULL)
+		return; /* a SIGHUP, or the asker was told of a time-out */
+	log_info(admin_peer(d->reloading), "reload: %s", answer->failed ? "refused" : "done");
+	if (answer->failed)
+		answer_reload(d, MHD_HTTP_CONFLICT,
+			      json_pack("{s:o}", "errors", split_lines(words)));
+	else
+		wait_for_successor(d);
+}
+
+void
+routes_replaced(struct desk *d)
+{
+	if (d->reloaded)
+		tell_reloaded(d);
+}
+
+void
+routes_close(struct desk *d)
+{
+	routes_replaced(d);
+	if (d->reloading != NULL)
+		answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
 			      json_pack("{s:[s]}", "errors", "the gateway is going down"));
 }
 
 struct route {
 	const char *method, *path;
 	unsigned doors;
-	void (*run)(struct routes *, struct admin_request *);
+	void (*run)(struct desk *, struct admin_request *);
 };
 
 static const struct route table[] = {
@@ -300,12 +273,30 @@ static const struct route table[] = {
 	{"POST", "/v1/drivers/undrain", ADMIN_CONTROL, undrain_driver},
 	{"POST", "/v1/sessions/close", ADMIN_CONTROL, close_session},
 	{"POST", "/v1/reload", ADMIN_CONTROL, reload},
+	{"GET", "/v1/tokens", ADMIN_CONTROL, token_routes_list},
+	{"POST", "/v1/tokens", ADMIN_CONTROL, token_routes_create},
+	{"POST", "/v1/tokens/revoke", ADMIN_CONTROL, token_routes_revoke},
+	{"POST", "/v1/tokens/rotate", ADMIN_CONTROL, token_routes_rotate},
+	{"GET", "/v1/tokens/keys", ADMIN_CONTROL, token_routes_keys},
+	{"GET", "/v1/rollout", ADMIN_CONTROL, rollout_routes_show},
+	{"POST", "/v1/rollout", ADMIN_CONTROL, rollout_routes_set},
+	{"GET", "/v1/explain", ADMIN_CONTROL, explain_show},
 };
+
+/* For 405: "GET, HEAD, POST". */
+static const char *
+allow(unsigned methods)
+{
+	static const char *const lists[] = {"", "GET, HEAD", "POST", "GET, HEAD, POST"};
+
+	return lists[methods];
+}
 
 void
 routes_handle(void *arg, struct admin_request *q)
 {
 	struct str path = admin_path(q), method = admin_method(q);
+	unsigned others = 0;
 
 	if (str_eq(method, STR("HEAD")))
 		method = STR("GET"); /* the library leaves the body out */
@@ -314,12 +305,14 @@ routes_handle(void *arg, struct admin_request *q)
 
 		if (!(route->doors & admin_door(q)) || !str_eq(path, str_from(route->path)))
 			continue;
-		if (str_eq(method, str_from(route->method)))
+		if (str_eq(method, str_from(route->method))) {
 			route->run(arg, q);
-		else
-			admin_answer_405(q, strcmp(route->method, "GET") == 0 ? "GET, HEAD"
-									      : route->method);
-		return;
+			return;
+		}
+		others |= strcmp(route->method, "GET") == 0 ? 1u : 2u;
 	}
-	admin_refuse(q, MHD_HTTP_NOT_FOUND, "there is nothing at this path");
+	if (others != 0)
+		admin_answer_405(q, allow(others));
+	else
+		admin_refuse(q, MHD_HTTP_NOT_FOUND, "there is nothing at this path");
 }

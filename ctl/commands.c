@@ -1,177 +1,71 @@
 /*
- * What sparkgwctl can do: each command asks the gateway once (sessions: page by page) and prints
- * the answer for people, or with
- * --json as it came. Messages of the gateway go to standard error.
+ * What sparkgwctl can do: each command asks the gateway once (long lists: page by page) and prints
+ * the answer for people, or with --json as it came. Messages of the gateway go to standard error.
  */
 #include "ctl/commands.h"
 
-#include <jansson.h>
-#include "ctl/http.h"
-#include "ctl/show.h"
+#include "ctl/audit.h"
+#include "ctl/explain.h"
+#include "ctl/list.h"
+#include "ctl/rollout.h"
+#include "ctl/token.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
-
-enum { TAKES_USER = 1u << 0, TAKES_TEAM = 1u << 1, TAKES_NAME = 1u << 2 };
+#define WIDTH		34 /* of the usage's first column */
 
 struct command {
 	const char *group, *verb; /* verb NULL: a command of one word */
-	const char *argument;	  /* as the usage shows it */
+	const char *argument;	  /* as the usage shows it; NULL: none; "[...]": any number */
+	unsigned takes, needs;	  /* options; what is needed is taken, too */
 	const char *help;
-	unsigned takes;
-	enum commands_exit (*run)(const struct commands_wish *);
+	enum ask_result (*run)(const struct wish *);
 };
 
-static void
-print_refusal(const struct http_answer *answer)
+static enum ask_result
+run_status(const struct wish *w)
 {
-	json_t *json = json_loadb((const char *)answer->body.p, answer->body.len, 0, NULL);
-	const json_t *errors = json_object_get(json, "errors");
-
-	for (size_t i = 0; i < json_array_size(errors); i++)
-		fprintf(stderr, "%s\n", json_string_value(json_array_get(errors, i)));
-	if (json_array_size(errors) == 0)
-		fprintf(stderr, "sparkgwctl: the gateway answered HTTP %u\n", answer->status);
-	json_decref(json);
+	return ask_show(w, "/v1/status", show_status);
 }
 
-/* One exchange. *ret_json only when DONE; with --json it has been printed and is NULL, unless
- * `keep`. */
-static enum commands_exit
-ask(const struct commands_wish *w, const char *path, const char *body, bool keep, json_t **ret_json)
+static enum ask_result
+run_clusters(const struct wish *w)
 {
-	struct http_answer answer;
-	const char *words = "";
-	enum commands_exit result = COMMANDS_DONE;
-	int err = http_ask(w->socket_path, path, body, &answer, &words);
-
-	*ret_json = NULL;
-	if (err != 0) {
-		fprintf(stderr, "sparkgwctl: no gateway at %s: %s\n", w->socket_path, words);
-		return COMMANDS_NOBODY;
-	}
-	if (answer.status != 200) {
-		print_refusal(&answer);
-		result = COMMANDS_REFUSED;
-	} else {
-		if (w->json)
-			printf("%.*s\n", (int)answer.body.len, (const char *)answer.body.p);
-		if (!w->json || keep)
-			*ret_json =
-				json_loadb((const char *)answer.body.p, answer.body.len, 0, NULL);
-		if (*ret_json == NULL && (!w->json || keep)) {
-			fprintf(stderr, "sparkgwctl: the answer of %s is not JSON\n",
-				w->socket_path);
-			result = COMMANDS_NOBODY;
-		}
-	}
-	buf_free(&answer.body);
-	return result;
+	return list_print(w, "/v1/clusters", SHOW_CLUSTERS);
 }
 
-static enum commands_exit
-run_status(const struct commands_wish *w)
+static enum ask_result
+run_drivers(const struct wish *w)
 {
-	json_t *status;
-	enum commands_exit result = ask(w, "/v1/status", NULL, false, &status);
-
-	if (status != NULL)
-		show_status(status);
-	json_decref(status);
-	return result;
+	return list_print(w, "/v1/drivers", SHOW_DRIVERS);
 }
 
-static enum commands_exit
-list(const struct commands_wish *w, const char *path, enum show_list what)
+static enum ask_result
+run_sessions(const struct wish *w)
 {
-	json_t *json;
-	enum commands_exit result = ask(w, path, NULL, false, &json);
-	struct show show;
-
-	if (json == NULL)
-		return result;
-	show_begin(&show, what);
-	show_rows(&show, json);
-	show_end(&show);
-	json_decref(json);
-	return result;
-}
-
-static enum commands_exit
-run_clusters(const struct commands_wish *w)
-{
-	return list(w, "/v1/clusters", SHOW_CLUSTERS);
-}
-
-static enum commands_exit
-run_drivers(const struct commands_wish *w)
-{
-	return list(w, "/v1/drivers", SHOW_DRIVERS);
-}
-
-static void
-add_parameter(struct buf *path, const char *key, const char *value)
-{
-	if (value == NULL)
-		return;
-	buf_printf(path, "%c%s=", memchr(path->p, '?', path->len) != NULL ? '&' : '?', key);
-	http_escape(path, value);
-}
-
-/* Page after page; each is printed before the next is asked for. */
-static enum commands_exit
-run_sessions(const struct commands_wish *w)
-{
-	enum commands_exit result;
-	const char *after = NULL;
-	json_t *page = NULL;
-	struct show show;
+	enum ask_result result;
 	struct buf path;
 
 	buf_init(&path, 8192);
-	show_begin(&show, SHOW_SESSIONS);
-	do {
-		buf_clear(&path);
-		buf_add_str(&path, STR("/v1/sessions"));
-		add_parameter(&path, "user", w->user);
-		add_parameter(&path, "team", w->team);
-		add_parameter(&path, "after", after);
-		json_decref(page); /* `after` pointed into it */
-		result = ask(w, buf_cstr(&path), NULL, true, &page);
-		if (result != COMMANDS_DONE)
-			break;
-		if (!w->json)
-			show_rows(&show, page);
-		after = json_string_value(json_object_get(page, "next"));
-	} while (after != NULL);
-	json_decref(page);
-	show_end(&show);
+	buf_add_str(&path, STR("/v1/sessions"));
+	ask_parameter(&path, "user", w->user);
+	ask_parameter(&path, "team", w->team);
+	result = list_print(w, buf_cstr(&path), SHOW_SESSIONS);
 	buf_free(&path);
 	return result;
 }
 
 /* POST of {"key": name}, plus "user" when given. */
-static enum commands_exit
-act(const struct commands_wish *w, const char *path, const char *key, json_t **ret_json)
+static enum ask_result
+act(const struct wish *w, const char *path, const char *key, json_t **ret_json)
 {
-	json_t *wish = json_pack("{s:s, s:s*}", key, w->name, "user", w->user);
-	char *body = wish != NULL ? json_dumps(wish, JSON_COMPACT) : NULL;
-	enum commands_exit result = COMMANDS_USAGE;
-
-	*ret_json = NULL;
-	if (body != NULL)
-		result = ask(w, path, body, false, ret_json);
-	else
-		fprintf(stderr, "sparkgwctl: the arguments are not UTF-8\n");
-	free(body);
-	json_decref(wish);
-	return result;
+	return ask_post(w, path, json_pack("{s:s, s:s*}", key, w->name, "user", w->user), ret_json);
 }
 
-static enum commands_exit
-run_drain(const struct commands_wish *w)
+static enum ask_result
+run_drain(const struct wish *w)
 {
 	json_t *json;
-	enum commands_exit result = act(w, "/v1/drivers/drain", "name", &json);
+	enum ask_result result = act(w, "/v1/drivers/drain", "name", &json);
 
 	if (json != NULL)
 		printf("%s gets no new sessions\n", w->name);
@@ -179,11 +73,11 @@ run_drain(const struct commands_wish *w)
 	return result;
 }
 
-static enum commands_exit
-run_undrain(const struct commands_wish *w)
+static enum ask_result
+run_undrain(const struct wish *w)
 {
 	json_t *json;
-	enum commands_exit result = act(w, "/v1/drivers/undrain", "name", &json);
+	enum ask_result result = act(w, "/v1/drivers/undrain", "name", &json);
 
 	if (json != NULL)
 		printf("%s gets new sessions again\n", w->name);
@@ -191,11 +85,11 @@ run_undrain(const struct commands_wish *w)
 	return result;
 }
 
-static enum commands_exit
-run_close(const struct commands_wish *w)
+static enum ask_result
+run_close(const struct wish *w)
 {
 	json_t *json;
-	enum commands_exit result = act(w, "/v1/sessions/close", "id", &json);
+	enum ask_result result = act(w, "/v1/sessions/close", "id", &json);
 
 	if (json != NULL)
 		printf("sessions closed: %d\n",
@@ -204,11 +98,11 @@ run_close(const struct commands_wish *w)
 	return result;
 }
 
-static enum commands_exit
-run_reload(const struct commands_wish *w)
+static enum ask_result
+run_reload(const struct wish *w)
 {
 	json_t *json;
-	enum commands_exit result = ask(w, "/v1/reload", "{}", false, &json);
+	enum ask_result result = ask(w, "/v1/reload", "{}", ASK_PRINT, &json);
 
 	if (json != NULL)
 		printf("reloaded\n");
@@ -216,76 +110,164 @@ run_reload(const struct commands_wish *w)
 	return result;
 }
 
+/* Of commands with the same words the first one counts that takes all the options given. */
 static const struct command table[] = {
-	{"status", NULL, "", "processes, counters, readiness", 0, run_status},
-	{"clusters", NULL, "", "the clusters and how many of their drivers are up", 0,
+	{"status", NULL, NULL, 0, 0, "processes, providers, counters, readiness", run_status},
+	{"clusters", NULL, NULL, 0, 0, "the clusters and how many of their drivers are up",
 	 run_clusters},
-	{"drivers", NULL, "", "the drivers, their health and load", 0, run_drivers},
-	{"sessions", NULL, " [--user U] [--team T]", "the sessions and where they are bound",
-	 TAKES_USER | TAKES_TEAM, run_sessions},
-	{"driver", "drain", " NAME", "give no new sessions to a driver", TAKES_NAME, run_drain},
-	{"driver", "undrain", " NAME", "give new sessions to it again", TAKES_NAME, run_undrain},
-	{"session", "close", " ID [--user U]", "end a session, of one user or of every one",
-	 TAKES_NAME | TAKES_USER, run_close},
-	{"reload", NULL, "", "read the configuration again", 0, run_reload},
+	{"drivers", NULL, NULL, 0, 0, "the drivers, their health and load", run_drivers},
+	{"sessions", NULL, NULL, OPTION_USER | OPTION_TEAM, 0,
+	 "the sessions and where they are bound", run_sessions},
+	{"driver", "drain", "NAME", 0, 0, "give no new sessions to a driver", run_drain},
+	{"driver", "undrain", "NAME", 0, 0, "give new sessions to it again", run_undrain},
+	{"session", "close", "ID", OPTION_USER, 0, "end a session, of one user or of every one",
+	 run_close},
+	{"reload", NULL, NULL, 0, 0, "read the configuration again", run_reload},
+	{"explain", NULL, NULL, OPTION_GROUPS | OPTION_TEAM | OPTION_ENV | OPTION_HOST, OPTION_USER,
+	 "where a session would go, and why", explain_session},
+	{"token", "create", NULL, OPTION_ENVS | OPTION_TTL | OPTION_NOTE, OPTION_USER | OPTION_TEAM,
+	 "make a personal token", token_create},
+	{"token", "create", NULL, OPTION_ENVS | OPTION_TTL | OPTION_NOTE,
+	 OPTION_SERVICE | OPTION_TEAM, "make a token of a service", token_create},
+	{"token", "list", NULL, OPTION_USER | OPTION_TEAM | OPTION_ALL, 0,
+	 "the tokens; --all: also those that are over", token_list},
+	{"token", "revoke", "ID", 0, 0, "refuse a token from now on", token_revoke},
+	{"token", "rotate", NULL, 0, 0, "sign service tokens with a new key", token_rotate},
+	{"token", "keys", NULL, 0, 0, "the keys that verify service tokens", token_keys},
+	{"rollout", "show", NULL, 0, 0, "the share of the teams that may come in", rollout_show},
+	{"rollout", "set", "PERCENT", 0, 0, "change it, until it is reset", rollout_set},
+	{"rollout", "reset", NULL, 0, 0, "as configured again", rollout_reset},
+	{"audit", "tail", NULL, OPTION_STATE_DIR | OPTION_FOLLOW | OPTION_LINES, 0,
+	 "the last records; -f: and those that come", audit_tail},
+	{"audit", "verify", "[FILE...]", OPTION_STATE_DIR, 0,
+	 "whether anything was changed in these files, or in all", audit_verify},
 };
 
-static const char *
-check(const struct command *c, int arguments, const struct commands_wish *w)
+/* How many of the words are the command's; 0: it is another one. */
+static int
+match(const struct command *c, char *const *words, int count)
 {
-	int wanted = c->takes & TAKES_NAME ? 1 : 0;
+	int used = c->verb != NULL ? 2 : 1;
 
+	if (count < used || strcmp(words[0], c->group) != 0 ||
+	    (used == 2 && strcmp(words[1], c->verb) != 0))
+		return 0;
+	return used;
+}
+
+static unsigned
+taken(const struct command *c)
+{
+	unsigned bits = c->takes | c->needs;
+
+	return bits & OPTION_ENVS ? bits | OPTION_ENV : bits;
+}
+
+/* For one command --env is given once, for another several times: both bits are set by it. */
+static unsigned
+given(const struct command *c, const struct wish *w)
+{
+	unsigned bits = w->given;
+
+	if (w->envs_count == 1 && taken(c) & OPTION_ENV)
+		bits &= ~(unsigned)OPTION_ENVS;
+	return bits;
+}
+
+static bool
+takes_any(const struct command *c)
+{
+	return c->argument != NULL && c->argument[0] == '[';
+}
+
+static const char *
+check(const struct command *c, int arguments, const struct wish *w, const char **ret_about)
+{
+	int wanted = c->argument == NULL ? 0 : takes_any(c) ? arguments : 1;
+
+	*ret_about = NULL;
 	if (arguments < wanted)
 		return "an argument is missing";
 	if (arguments > wanted)
 		return "there are too many arguments";
-	if (w->user != NULL && !(c->takes & TAKES_USER))
-		return "--user is not for this command";
-	if (w->team != NULL && !(c->takes & TAKES_TEAM))
-		return "--team is not for this command";
+	*ret_about = options_name(given(c, w) & ~taken(c));
+	if (*ret_about != NULL)
+		return "not for this command, or too often";
+	*ret_about = options_name(c->needs & ~w->given);
+	if (*ret_about != NULL)
+		return "this option is needed";
 	return NULL;
+}
+
+static const struct command *
+choose(char *const *words, int count, const struct wish *w)
+{
+	const struct command *first = NULL;
+
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		const struct command *c = &table[i];
+
+		if (match(c, words, count) == 0)
+			continue;
+		if ((given(c, w) & ~taken(c)) == 0)
+			return c;
+		if (first == NULL)
+			first = c;
+	}
+	return first;
 }
 
 const struct command *
-commands_find(char *const *words, int count, const struct commands_wish *w, const char **ret_name,
-	      const char **ret_problem)
+commands_find(char *const *words, int count, struct wish *w, const char **ret_problem,
+	      const char **ret_about)
 {
-	for (size_t i = 0; i < COUNT_OF(table); i++) {
-		const struct command *c = &table[i];
-		int used = c->verb != NULL ? 2 : 1;
+	const struct command *c = choose(words, count, w);
+	int used;
 
-		if (count < used || strcmp(words[0], c->group) != 0 ||
-		    (used == 2 && strcmp(words[1], c->verb) != 0))
-			continue;
-		*ret_problem = check(c, count - used, w);
-		if (*ret_problem != NULL)
-			return NULL;
-		*ret_name = count > used ? words[used] : NULL;
-		return c;
-	}
+	*ret_about = NULL;
 	*ret_problem = count > 0 ? "there is no such command" : "a command is missing";
-	return NULL;
+	if (c == NULL)
+		return NULL;
+	used = match(c, words, count);
+	*ret_problem = check(c, count - used, w, ret_about);
+	if (*ret_problem != NULL)
+		return NULL;
+	w->name = count > used ? words[used] : NULL;
+	w->names = words + used;
+	w->names_count = count - used;
+	return c;
 }
 
-enum commands_exit
-commands_run(const struct command *c, const struct commands_wish *w)
+enum ask_result
+commands_run(const struct command *c, const struct wish *w)
 {
 	return c->run(w);
+}
+
+static void
+print_command(FILE *f, const struct command *c)
+{
+	struct buf line;
+
+	buf_init(&line, 1024);
+	buf_printf(&line, "%s%s%s%s%s", c->group, c->verb != NULL ? " " : "",
+		   c->verb != NULL ? c->verb : "", c->argument != NULL ? " " : "",
+		   c->argument != NULL ? c->argument : "");
+	options_usage(c->takes, c->needs, &line);
+	if (line.len > WIDTH)
+		fprintf(f, "  %s\n  %*s %s\n", buf_cstr(&line), WIDTH, "", c->help);
+	else
+		fprintf(f, "  %-*s %s\n", WIDTH, buf_cstr(&line), c->help);
+	buf_free(&line);
 }
 
 void
 commands_usage(FILE *f)
 {
 	fprintf(f, "usage: sparkgwctl [-c FILE | -s SOCKET] [--json] COMMAND\n\n");
-	for (size_t i = 0; i < COUNT_OF(table); i++) {
-		char line[64];
-
-		snprintf(line, sizeof(line), "%s%s%s%s", table[i].group,
-			 table[i].verb != NULL ? " " : "",
-			 table[i].verb != NULL ? table[i].verb : "", table[i].argument);
-		fprintf(f, "  %-32s %s\n", line, table[i].help);
-	}
-	fprintf(f, "\n  -c FILE    the gateway's configuration, for its run_dir\n"
+	for (size_t i = 0; i < COUNT_OF(table); i++)
+		print_command(f, &table[i]);
+	fprintf(f, "\n  -c FILE    the gateway's configuration, for its run_dir or state_dir\n"
 		   "  -s SOCKET  its control socket; default /run/sparkgw/control.sock\n"
 		   "  --json     the answer as it came\n"
 		   "  --help, --version\n");

@@ -2,24 +2,14 @@
  * The commands of sparkgwctl: one table, from which also the usage is printed.
  */
 #pragma once
-#include <stdbool.h>
 #include <stdio.h>
-
-enum commands_exit { COMMANDS_DONE, COMMANDS_REFUSED, COMMANDS_USAGE, COMMANDS_NOBODY };
-
-/* What the user asked for, beside the command itself. */
-struct commands_wish {
-	const char *socket_path;
-	bool json;
-	const char *user, *team; /* NULL: not given */
-	const char *name;	 /* the command's argument, if it takes one */
-};
+#include "ctl/ask.h"
 
 struct command;
 
-/* By its words ("driver" "drain") and the number of arguments left after them. NULL, with words for
- * the user. */
-const struct command *commands_find(char *const *words, int count, const struct commands_wish *,
-				    const char **ret_name, const char **ret_problem);
-enum commands_exit commands_run(const struct command *, const struct commands_wish *);
+/* By its words ("driver" "drain"), the options given, and the argument left after the words, which
+ * becomes wish->name. NULL, with words for the user and what they are about, or NULL. */
+const struct command *commands_find(char *const *words, int count, struct wish *,
+				    const char **ret_problem, const char **ret_about);
+enum ask_result commands_run(const struct command *, const struct wish *);
 void commands_usage(FILE *);

@@ -153,6 +153,36 @@ print_workers(const json_t *status, struct buf *out)
 	table_free(&t);
 }
 
+/* Those whose keys are fetched or made. */
+static void
+print_providers(const json_t *status, struct buf *out)
+{
+	static const struct table_column columns[] = {
+		{"PROVIDER", false}, {"TYPE", false}, {"KEYS", true},
+		{"FETCHED", true},   {"TRIED", true}, {"ERROR", false},
+	};
+	uint64_t now_ms = get_number(status, "now_ms");
+	const json_t *rows = json_object_get(status, "providers");
+	struct table t;
+
+	if (json_array_size(rows) == 0)
+		return;
+	buf_add_byte(out, '\n');
+	table_init(&t, columns, COUNT_OF(columns));
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+		struct word w[3];
+
+		table_add(&t, (const char *[]){get_text(row, "name"), get_text(row, "type"),
+					       put_number(row, "keys", &w[0]),
+					       put_age(row, "fetched_ms", now_ms, &w[1]),
+					       put_age(row, "tried_ms", now_ms, &w[2]),
+					       get_text(row, "error")});
+	}
+	table_flush(&t, out);
+	table_free(&t);
+}
+
 void
 show_status(const json_t *status)
 {
@@ -162,6 +192,7 @@ show_status(const json_t *status)
 	print_summary(status, &out);
 	print_processes(status, &out);
 	print_workers(status, &out);
+	print_providers(status, &out);
 	put_out(&out);
 	buf_free(&out);
 }
@@ -262,6 +293,36 @@ static const struct table_column session_columns[] = {
 	{"DRIVER", false},  {"STATE", false}, {"CREATED", true}, {"SEEN", true},
 };
 
+static const char *
+put_left(const json_t *row, uint64_t now_ms, struct word *w)
+{
+	uint64_t expires_ms = get_number(row, "expires_ms");
+
+	if (expires_ms <= now_ms)
+		return NULL;
+	return table_age(expires_ms - now_ms, w->text, sizeof(w->text));
+}
+
+static void
+add_token(struct table *t, const json_t *row, uint64_t now_ms)
+{
+	char envs[256];
+	struct word w[3];
+
+	table_add(t, (const char *[]){get_text(row, "id"), get_text(row, "type"),
+				      get_text(row, "user"), get_text(row, "team"),
+				      join(json_object_get(row, "envs"), envs, sizeof(envs)),
+				      get_text(row, "state"),
+				      put_age(row, "created_ms", now_ms, &w[0]),
+				      put_age(row, "used_ms", now_ms, &w[1]),
+				      put_left(row, now_ms, &w[2]), get_text(row, "note")});
+}
+
+static const struct table_column token_columns[] = {
+	{"TOKEN", false}, {"TYPE", false},   {"USER", false}, {"TEAM", false}, {"ENVS", false},
+	{"STATE", false}, {"CREATED", true}, {"USED", true},  {"LEFT", true},  {"NOTE", false},
+};
+
 static const struct {
 	const struct table_column *columns;
 	unsigned count;
@@ -270,6 +331,7 @@ static const struct {
 	[SHOW_CLUSTERS] = {cluster_columns, COUNT_OF(cluster_columns), add_cluster},
 	[SHOW_DRIVERS] = {driver_columns, COUNT_OF(driver_columns), add_driver},
 	[SHOW_SESSIONS] = {session_columns, COUNT_OF(session_columns), add_session},
+	[SHOW_TOKENS] = {token_columns, COUNT_OF(token_columns), add_token},
 };
 
 void

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include "ctl/table.h"
 
-enum show_list { SHOW_CLUSTERS, SHOW_DRIVERS, SHOW_SESSIONS };
+enum show_list { SHOW_CLUSTERS, SHOW_DRIVERS, SHOW_SESSIONS, SHOW_TOKENS };
 
 struct show { /* private */
 	enum show_list list;

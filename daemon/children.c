@@ -196,6 +196,7 @@ be_born(struct seat *s, int leash_fd, pid_t parent)
 		.worker_fds = fds,
 		.controller_fd = c->controller_fds[1],
 		.controller_path = c->controller_path,
+		.pepper = c->pepper,
 	};
 
 	for (struct seat *w = children_next(c, NULL); w != NULL; w = children_next(c, w))

@@ -63,6 +63,7 @@ struct children {
 	struct segment *segment;
 	const struct listeners *listeners;
 	const char *controller_path;
+	uint8_t *pepper; /* as spawn.h */
 	const struct children_hooks *hooks;
 	void *arg;
 	int controller_fds[2]; /* the controller's end, the keeper's */

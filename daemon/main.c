@@ -28,6 +28,7 @@
 #include "lib/buf.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/pepper.h"
 
 enum mode { MODE_RUN, MODE_TEST, MODE_PRINT };
 
@@ -229,6 +230,22 @@ unlock_run_dir(int fd)
 	close(fd);
 }
 
+static void
+load_pepper(struct str state_dir, uint8_t pepper[PEPPER_SIZE])
+{
+	char words[PATH_MAX + 256];
+	bool made;
+
+	if (pepper_make(state_dir, &made, words, sizeof(words)) != E_OK ||
+	    pepper_read(state_dir, pepper, words, sizeof(words)) != E_OK)
+		fatal("%s", words);
+	if (made)
+		log_info(NULL,
+			 "made %.*s/keys/pepper, which belongs into every backup of the "
+			 "store: no personal access token is known without it",
+			 STR_ARG(state_dir));
+}
+
 /* Beside this program while it runs from a build folder, else where it was installed. */
 static const char *
 find_controller(char *path, size_t size)
@@ -255,6 +272,7 @@ static int
 run(const char *file)
 {
 	char controller[PATH_MAX];
+	uint8_t pepper[PEPPER_SIZE];
 	struct world *w = load(file);
 	const struct conf *conf;
 	int lock_fd, status;
@@ -272,7 +290,9 @@ run(const char *file)
 	world_warn(w);
 	secret_hide_memory();
 	log_info(NULL, "sparkgwd %s starts with %s", SPARKGW_VERSION, conf->path.p);
-	status = supervisor_run(w, controller);
+	load_pepper(conf->state_dir, pepper);
+	status = supervisor_run(w, controller, pepper);
+	explicit_bzero(pepper, sizeof(pepper));
 	unlock_run_dir(lock_fd);
 	return status;
 }

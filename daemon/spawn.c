@@ -15,6 +15,7 @@
 #include "keeper/keeper.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/pepper.h"
 #include "workers/worker.h"
 
 #define CANNOT_WORK 2 /* the exit status that asks for a long delay */
@@ -122,6 +123,7 @@ live_as_worker(const struct spawn *s, struct keep *k)
 		.listeners = ls,
 		.listeners_count = conf->listeners_count,
 		.driver_tls = s->world->driver_tls,
+		.pepper = s->pepper,
 		.keeper_fd = s->keeper_fd,
 		.checker_fd = s->checker_fd,
 	};
@@ -261,6 +263,8 @@ spawn_live(const struct spawn *s)
 	keep_fd(&k, log_fd());
 	keep_fd(&k, s->seat.leash_fd);
 	keep_fd(&k, segment_fd(s->segment));
+	if (s->seat.kind != PROC_WORKER)
+		explicit_bzero(s->pepper, PEPPER_SIZE);
 	switch (s->seat.kind) {
 	case PROC_WORKER: status = live_as_worker(s, &k); break;
 	case PROC_CHECKER: status = live_as_checker(s, &k); break;
@@ -268,5 +272,6 @@ spawn_live(const struct spawn *s)
 	case PROC_CONTROLLER: status = live_as_controller(s, &k); break;
 	default: ASSERT(!"a kind of child");
 	}
+	explicit_bzero(s->pepper, PEPPER_SIZE);
 	exit(status);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 #include "daemon/listeners.h"
 #include "daemon/world.h"
 #include "shm/child.h"
@@ -22,6 +23,7 @@ struct spawn {
 	unsigned worker_fds_count;
 	int controller_fd; /* keeper: its end of the controller's channel */
 	const char *controller_path;
+	uint8_t *pepper; /* for workers; the child's copy, which it cleanses */
 };
 
 _Noreturn void spawn_live(const struct spawn *);

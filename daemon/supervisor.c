@@ -18,11 +18,12 @@
 #include "daemon/supervisor.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/leftover.h"
 
 #define SUPERVISOR_MAGIC 0x50be4150u
 #define HELPER_LIMIT_MS	 5000u /* keeper, checker, controller: from DRAIN to SIGKILL */
 #define DRAIN_SPARE_MS	 5000u /* workers: beyond drain_timeout */
-#define ANSWER_MS	 1000u /* for the controller to tell its client how a reload went */
+#define RENEW_MS	 50u   /* after a reload, until its controller is started: of a burst, one */
 
 enum phase { START_KEEPER, START_REST, RUNNING, STOP_WORKERS, STOP_HELPERS, STOP_CONTROLLER };
 
@@ -279,7 +280,7 @@ on_finished(void *arg, bool failed)
 	if (v->phase != RUNNING)
 		return;
 	tell_ready(v);
-	loop_timer_start(v->loop, &v->renew, ANSWER_MS, 0, renew_controller, v);
+	loop_timer_start(v->loop, &v->renew, RENEW_MS, 0, renew_controller, v);
 }
 
 static const struct reload_hooks reload_hooks = {.began = on_began, .finished = on_finished};
@@ -355,6 +356,25 @@ watch_signals(struct supervisor *v)
 
 /* ---- the whole ---- */
 
+static int
+put_by_leftover(const char *path)
+{
+	const char *words;
+	int err = leftover_put_by(path, &words);
+
+	if (err == E_OK && words != NULL)
+		log_warn(NULL, "%s: %s", path, words);
+	else if (err == E_FULL)
+		log_error(NULL,
+			  "%s: there are %d such files already, whose audit records could not be "
+			  "written; make room in state_dir, or move them away",
+			  path, LEFTOVER_FILES);
+	else if (err != E_OK)
+		log_error(NULL, "%s of an earlier life cannot be put by: %s", path,
+			  strerror(errno));
+	return err;
+}
+
 /* The only moment at which the supervisor writes to the segment. */
 static int
 make_segment(struct supervisor *v)
@@ -364,7 +384,12 @@ make_segment(struct supervisor *v)
 	int err;
 
 	snprintf(path, sizeof(path), "%.*s/segment", STR_ARG(dir));
+	err = put_by_leftover(path);
+	if (err != E_OK)
+		return err;
 	err = segment_create(path, &v->segment);
+	if (err == E_OK)
+		err = segment_enter_row(v->segment, 0);
 	if (err != E_OK) {
 		log_error(NULL, "cannot make %s: %s", path, strerror(errno));
 		return err;
@@ -410,7 +435,7 @@ take_seats(struct supervisor *v)
 }
 
 static void
-wire(struct supervisor *v, struct world *first, const char *controller_path)
+wire(struct supervisor *v, struct world *first, const char *controller_path, uint8_t *pepper)
 {
 	*v = (struct supervisor){.magic = SUPERVISOR_MAGIC, .loop = loop_new()};
 	v->reload = (struct reload){
@@ -424,6 +449,7 @@ wire(struct supervisor *v, struct world *first, const char *controller_path)
 	v->children.loop = v->loop;
 	v->children.listeners = &v->listeners;
 	v->children.controller_path = controller_path;
+	v->children.pepper = pepper;
 	v->children.hooks = &children_hooks;
 	v->children.arg = v;
 }
@@ -444,13 +470,13 @@ clean_up(struct supervisor *v)
 }
 
 int
-supervisor_run(struct world *first, const char *controller_path)
+supervisor_run(struct world *first, const char *controller_path, uint8_t *pepper)
 {
 	struct supervisor *v = calloc(1, sizeof(*v));
 	int status;
 
 	ASSERT(v != NULL);
-	wire(v, first, controller_path);
+	wire(v, first, controller_path, pepper);
 	v->status = 1;
 	if (children_open(&v->children) != E_OK) {
 		log_error(NULL, "cannot make a socket pair: %s", strerror(errno));

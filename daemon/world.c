@@ -60,20 +60,46 @@ refuse_tls(struct world *w, const char *list, unsigned i, unsigned line, const c
 	conf_error_add(w->conf, &w->errors, line, key, "%s", words);
 }
 
+/* wrong: as of tls_server_ctx(). */
 static void
+refuse_pair(struct world *w, unsigned i, unsigned wrong, const char *words)
+{
+	const struct conf_tls *tls = &w->conf->listeners[i].tls;
+	char key[64];
+
+	if (wrong == 0) {
+		refuse_tls(w, "listeners", i, tls->line, words);
+		return;
+	}
+	snprintf(key, sizeof(key), "listeners[%u].tls.more[%u]", i, wrong - 1);
+	conf_error_add(w->conf, &w->errors, tls->more[wrong - 1].line, key, "%s", words);
+}
+
+static int
 build_listener(struct world *w, const struct world *previous, unsigned i)
 {
 	const struct conf_listener *l = &w->conf->listeners[i];
+	struct tls_pair *more = calloc((size_t)l->tls.more_count + 1, sizeof(*more));
 	const struct tls_server_files files = {
 		.certificate = l->tls.certificate,
 		.key = l->tls.key,
 		.client_ca = l->tls.client_ca,
+		.more = more,
+		.more_count = l->tls.more_count,
 	};
 	SSL_CTX *before = context_of(previous, &l->address);
 	char words[512];
+	unsigned wrong;
 
-	if (tls_server_ctx(&files, before, &w->listener_tls[i], words, sizeof(words)) != E_OK)
-		refuse_tls(w, "listeners", i, l->tls.line, words);
+	if (more == NULL)
+		return E_NOMEM;
+	for (unsigned k = 0; k < l->tls.more_count; k++)
+		more[k] = (struct tls_pair){l->tls.more[k].certificate, l->tls.more[k].key};
+	if (tls_server_ctx(&files, before, &w->listener_tls[i], &wrong, words, sizeof(words)) !=
+	    E_OK)
+		refuse_pair(w, i, wrong, words);
+	free(more);
+	return E_OK;
 }
 
 static void
@@ -102,8 +128,8 @@ build_contexts(struct world *w, const struct world *previous)
 	if (w->listener_tls == NULL || w->driver_tls == NULL)
 		return E_NOMEM;
 	for (unsigned i = 0; i < conf->listeners_count; i++)
-		if (conf->listeners[i].has_tls)
-			build_listener(w, previous, i);
+		if (conf->listeners[i].has_tls && build_listener(w, previous, i) != E_OK)
+			return E_NOMEM;
 	for (unsigned i = 0; i < conf->clusters_count; i++)
 		if (conf->clusters[i].has_tls)
 			build_cluster(w, i);
@@ -172,8 +198,13 @@ world_warn(const struct world *w)
 			 w->connections_wanted, conf->limit_connections);
 	warn_of_mode(conf->state_dir, S_IWOTH, folder);
 	warn_of_mode(conf->run_dir, S_IWOTH, folder);
-	for (unsigned i = 0; i < conf->listeners_count; i++)
-		warn_of_mode(conf->listeners[i].tls.key, S_IRWXO, key);
+	for (unsigned i = 0; i < conf->listeners_count; i++) {
+		const struct conf_tls *tls = &conf->listeners[i].tls;
+
+		warn_of_mode(tls->key, S_IRWXO, key);
+		for (unsigned k = 0; k < tls->more_count; k++)
+			warn_of_mode(tls->more[k].key, S_IRWXO, key);
+	}
 	for (unsigned i = 0; i < conf->clusters_count; i++)
 		warn_of_mode(conf->clusters[i].tls.key, S_IRWXO, key);
 }

@@ -7,6 +7,7 @@
  *	lost, closed --SESSION_MARK_MS--> absent
  */
 #include "keeper/apply.h"
+#include "keeper/apply_auth.h"
 #include "lib/panic.h"
 
 static bool
@@ -29,6 +30,7 @@ apply_accepts(const struct msg_head *head)
 	const struct keeper_note *n = m;
 	const struct keeper_close *close = m;
 	const struct keeper_drain *drain = m;
+	const struct keeper_audit *audit = m;
 
 	switch (head->type) {
 	case KEEPER_BIND:
@@ -41,7 +43,9 @@ apply_accepts(const struct msg_head *head)
 	case KEEPER_CLOSE: return MSG_IS(head, keeper_close) && is_key(&close->key, true);
 	case KEEPER_DRAIN:
 		return MSG_IS(head, keeper_drain) && ends(drain->name, sizeof(drain->name));
-	default: return false;
+	case KEEPER_AUDIT:
+		return MSG_IS(head, keeper_audit) && ends(audit->text, sizeof(audit->text));
+	default: return apply_auth_accepts(head);
 	}
 }
 
@@ -105,7 +109,7 @@ bind_session(struct apply *a, struct op *op)
 		.env = str_from(m->env),
 	};
 	sessions_put(a->db, &key, &s);
-	counts_add(a->counts, s.driver_id, 1);
+	counts_add(a->counts, &s, 1);
 	stand(op, &s);
 }
 
@@ -113,7 +117,7 @@ static void
 mark(struct apply *a, const struct session_key *key, struct session *s, enum session_state state)
 {
 	if (s->state == SESSION_BOUND)
-		counts_add(a->counts, s->driver_id, -1);
+		counts_add(a->counts, s, -1);
 	s->state = state;
 	s->seen_ms = a->now_ms;
 	sessions_put(a->db, key, s);
@@ -123,7 +127,7 @@ static void
 take_away(struct apply *a, const struct session_key *key, const struct session *s)
 {
 	if (s->state == SESSION_BOUND)
-		counts_add(a->counts, s->driver_id, -1);
+		counts_add(a->counts, s, -1);
 	sessions_del(a->db, key);
 }
 
@@ -144,7 +148,7 @@ note(struct apply *a, struct op *op)
 
 	if (sessions_write_get(a->db, &key, &s) != 0)
 		return;
-	if (m->head.type == APPLY_EXPIRE) {
+	if (m->head.type == OP_EXPIRE) {
 		if (apply_is_over(&s, a->now_ms, a->idle_ms))
 			take_away(a, &key, &s);
 		return;
@@ -263,14 +267,15 @@ void
 apply_op(struct apply *a, struct op *op)
 {
 	op->result = 0;
+	arena_reset(a->arena);
 	switch (op->m.head.type) {
 	case KEEPER_BIND: bind_session(a, op); return;
 	case KEEPER_TOUCH:
 	case KEEPER_RELEASE:
 	case KEEPER_LOST:
-	case APPLY_EXPIRE: note(a, op); return;
+	case OP_EXPIRE: note(a, op); return;
 	case KEEPER_CLOSE: close_sessions(a, op); return;
 	case KEEPER_DRAIN: drain(a, op); return;
-	default: ASSERT(!"an operation that was accepted");
+	default: apply_auth_op(a, op);
 	}
 }

@@ -7,18 +7,21 @@
  */
 #include <stdlib.h>
 #include "keeper/commit.h"
+#include "keeper/tell.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 
-#define COMMIT_MAGIC 0x436f6d6du
-#define BATCH_MAX    4096
-#define KEPT_MAX     (BATCH_MAX / 2) /* operations that outlive a failed commit */
-#define PLAYS_MAX    8		     /* of one batch, while the map grows */
-#define CLOSED_BYTES ((size_t)1 << 20)
-#define SOON_MS	     10
-#define LAZY_MS	     1000
-#define RETRY_MS     1000
+#define COMMIT_MAGIC  0x436f6d6du
+#define BATCH_MAX     4096
+#define KEPT_MAX      (BATCH_MAX / 2) /* operations that outlive a failed commit */
+#define PLAYS_MAX     8		      /* of one batch, while the map grows */
+#define CLOSED_BYTES  ((size_t)1 << 20)
+#define REVOKED_BYTES (BATCH_MAX * sizeof(struct keeper_revoked))
+#define ARENA_FIRST   4096
+#define SOON_MS	      10
+#define LAZY_MS	      1000
+#define RETRY_MS      1000
 
 struct commit {
 	unsigned magic;
@@ -28,7 +31,9 @@ struct commit {
 	uint64_t due_ms; /* of `timer`, when it runs */
 	struct loop_timer timer, retry;
 	struct loop_later turn_end;
-	struct buf closed;
+	struct tell *tell;
+	struct arena *arena; /* for one operation */
+	struct buf closed, revoked;
 	bool broken;
 	uint64_t unsent;
 };
@@ -43,8 +48,11 @@ commit_new(const struct commit_setup *with)
 	c->magic = COMMIT_MAGIC;
 	c->with = *with;
 	buf_init(&c->closed, CLOSED_BYTES);
+	buf_init(&c->revoked, REVOKED_BYTES);
 	c->ops = calloc(BATCH_MAX, sizeof(*c->ops));
-	if (c->ops == NULL)
+	c->arena = arena_new(ARENA_FIRST, TOKEN_ROW_ARENA);
+	c->tell = tell_new(with->loop, with->worker_fds, with->worker_fds_count);
+	if (c->ops == NULL || c->arena == NULL || c->tell == NULL)
 		commit_free(&c);
 	return c;
 }
@@ -61,7 +69,10 @@ commit_free(struct commit **ret)
 	loop_timer_stop(&c->timer);
 	loop_timer_stop(&c->retry);
 	loop_later_cancel(c->with.loop, &c->turn_end);
+	tell_free(&c->tell);
+	arena_free(&c->arena);
 	buf_free(&c->closed);
+	buf_free(&c->revoked);
 	free(c->ops);
 	c->magic = 0;
 	free(c);
@@ -88,40 +99,38 @@ send_to(struct commit *c, int fd, const struct msg_head *head)
 }
 
 static void
-answer(struct commit *c, const struct op *op)
+answer_bind(struct commit *c, const struct op *op)
 {
-	if (op->fd < 0)
-		return;
-	if (op->m.head.type == KEEPER_BIND) {
-		const struct keeper_bound m = {
-			.head = {KEEPER_BOUND, sizeof(m), op->m.head.id},
-			.result = op->result,
-			.state = op->state,
-			.driver_id = op->driver_id,
-			.created_ms = op->created_ms,
-		};
-		send_to(c, op->fd, &m.head);
-	} else if (op->m.head.type == KEEPER_CLOSE || op->m.head.type == KEEPER_DRAIN) {
-		const struct keeper_done m = {
-			.head = {KEEPER_DONE, sizeof(m), op->m.head.id},
-			.result = op->result,
-			.count = op->count,
-		};
-		send_to(c, op->fd, &m.head);
-	}
+	const struct keeper_bound m = {
+		.head = {KEEPER_BOUND, sizeof(m), op->m.head.id},
+		.result = op->result,
+		.state = op->state,
+		.driver_id = op->driver_id,
+		.created_ms = op->created_ms,
+	};
+
+	send_to(c, op->fd, &m.head);
 }
 
-/* When more were closed at once than the buffer holds, the rest is seen by the workers at the next
- * RPC. */
 static void
-tell_closed(struct commit *c)
+answer(struct commit *c, const struct op *op)
 {
-	const struct keeper_closed *m = (const void *)c->closed.p;
-	size_t n = c->closed.len / sizeof(*m);
+	const struct keeper_done m = {
+		.head = {KEEPER_DONE, sizeof(m), op->m.head.id},
+		.result = op->result,
+		.count = op->count,
+	};
 
-	for (size_t i = 0; i < n; i++)
-		for (unsigned w = 0; w < c->with.worker_fds_count; w++)
-			send_to(c, c->with.worker_fds[w], &m[i].head);
+	switch (op->m.head.type) {
+	case KEEPER_TOUCH:
+	case KEEPER_RELEASE:
+	case KEEPER_LOST:
+	case KEEPER_TOKEN_USED:
+	case OP_EXPIRE:
+	case OP_SWEEP: return;
+	case KEEPER_BIND: answer_bind(c, op); return;
+	default: send_to(c, op->fd, &m.head);
+	}
 }
 
 /* ---- one batch ---- */
@@ -133,8 +142,10 @@ play(struct commit *c, struct apply *a)
 	int err;
 
 	a->registry_changed = false;
+	memset(a->changed, 0, sizeof(a->changed));
 	counts_drop(c->with.counts);
 	buf_clear(&c->closed);
+	buf_clear(&c->revoked);
 	err = db_write_begin(c->with.db);
 	if (err != 0)
 		return err;
@@ -192,6 +203,18 @@ fail(struct commit *c, int err)
 	set_broken(c, err);
 }
 
+/* The numbers first: whoever is told looks at them. More closed at once than the buffer holds, and
+ * the rest is seen by the workers at the next RPC. */
+static void
+tell_workers(struct commit *c, const struct apply *a)
+{
+	for (int i = 0; i < SEGMENT_WHATS; i++)
+		if (a->changed[i])
+			atomic_fetch_add(segment_generation(c->with.segment, i), 1);
+	tell_all(c->tell, (struct str){(const char *)c->revoked.p, c->revoked.len});
+	tell_all(c->tell, (struct str){(const char *)c->closed.p, c->closed.len});
+}
+
 static void
 succeed(struct commit *c, const struct apply *a)
 {
@@ -201,7 +224,7 @@ succeed(struct commit *c, const struct apply *a)
 	if (a->registry_changed && counts_reload(c->with.counts, c->with.db, &words) != 0)
 		log_error(NULL, "the registry changed and cannot be read: %s", words);
 	set_broken(c, 0);
-	tell_closed(c);
+	tell_workers(c, a);
 	for (unsigned i = 0; i < c->count; i++)
 		answer(c, &c->ops[i]);
 	c->count = 0;
@@ -213,7 +236,9 @@ run(struct commit *c)
 	struct apply a = {
 		.db = c->with.db,
 		.counts = c->with.counts,
+		.arena = c->arena,
 		.closed = &c->closed,
+		.revoked = &c->revoked,
 		.now_ms = clock_wall_ms(),
 		.idle_ms = c->with.idle_ms,
 	};
@@ -270,7 +295,9 @@ schedule(struct commit *c, unsigned type)
 {
 	switch (type) {
 	case KEEPER_TOUCH:
-	case APPLY_EXPIRE: wait_at_most(c, LAZY_MS); return;
+	case KEEPER_TOKEN_USED:
+	case OP_EXPIRE:
+	case OP_SWEEP: wait_at_most(c, LAZY_MS); return;
 	case KEEPER_RELEASE:
 	case KEEPER_LOST: wait_at_most(c, SOON_MS); return;
 	default: loop_later(c->with.loop, LOOP_FLUSH, &c->turn_end, on_due, c);
@@ -287,7 +314,9 @@ commit_add(struct commit *c, int answer_fd, const struct msg_head *head)
 	if (c->count == BATCH_MAX)
 		run(c);
 	op = &c->ops[c->count++];
-	*op = (struct op){.fd = answer_fd};
+	op->fd = answer_fd;
+	op->state = op->driver_id = op->count = 0;
+	op->created_ms = 0;
 	memcpy(&op->m, head, head->size);
 	schedule(c, head->type);
 }
@@ -296,11 +325,20 @@ void
 commit_expire(struct commit *c, const struct session_key *key)
 {
 	struct keeper_note m = {
-		.head = {.type = APPLY_EXPIRE, .size = sizeof(m)},
+		.head = {.type = OP_EXPIRE, .size = sizeof(m)},
 		.key = {.user_len = (uint16_t)key->user.n},
 	};
 
 	memcpy(m.key.id, key->id, sizeof(m.key.id));
 	memcpy(m.key.user, key->user.p, key->user.n);
+	commit_add(c, -1, &m.head);
+}
+
+void
+commit_sweep(struct commit *c, const uint8_t digest[TOKEN_DIGEST])
+{
+	struct keeper_token_used m = {.head = {.type = OP_SWEEP, .size = sizeof(m)}};
+
+	memcpy(m.digest, digest, sizeof(m.digest));
 	commit_add(c, -1, &m.head);
 }

@@ -1,10 +1,11 @@
 /*
  * How many sessions each driver holds. Enter: the changes of each batch; leave: the row of numbers
- * in the segment by which workers place new sessions.
+ * in the segment by which workers place new sessions, and the one per pair of team and env.
  */
 #include <string.h>
 #include "keeper/counts.h"
 #include "lib/clock.h"
+#include "shm/labels.h"
 #include "shm/sessions.h"
 
 #define BEAT_ROWS 8192 /* rows between two beats of a long scan */
@@ -22,7 +23,7 @@ count_session(void *arg, const struct session_key *key, const struct session *s)
 
 	(void)key;
 	if (s->state == SESSION_BOUND)
-		counts_add(scan->counts, s->driver_id, 1);
+		counts_add(scan->counts, s, 1);
 	if (++scan->rows % BEAT_ROWS == 0)
 		procs_beat(scan->row, clock_ms());
 	return 0;
@@ -51,6 +52,15 @@ publish(struct counts *c, unsigned slot)
 			      memory_order_relaxed);
 }
 
+static void
+publish_pair(struct counts *c, unsigned pair)
+{
+	if (c->pair_live[pair] < 0)
+		c->pair_live[pair] = 0;
+	atomic_store_explicit(&segment_pair_sessions(c->segment)[pair],
+			      (uint32_t)c->pair_live[pair], memory_order_relaxed);
+}
+
 int
 counts_start(struct counts *c, struct segment *segment, struct db *db, struct procs_row *row,
 	     const char **ret_words)
@@ -70,6 +80,8 @@ counts_start(struct counts *c, struct segment *segment, struct db *db, struct pr
 	counts_keep(c);
 	for (unsigned i = 0; i < SEGMENT_DRIVERS; i++)
 		publish(c, i);
+	for (unsigned i = 0; i < SEGMENT_PAIRS; i++)
+		publish_pair(c, i);
 	return 0;
 }
 
@@ -97,13 +109,14 @@ counts_reload(struct counts *c, struct db *db, const char **ret_words)
 }
 
 void
-counts_add(struct counts *c, uint32_t driver_id, int by)
+counts_add(struct counts *c, const struct session *s, int by)
 {
-	const struct registry_driver *d = registry_driver(c->registry, driver_id);
+	const struct registry_driver *d = registry_driver(c->registry, s->driver_id);
 
 	if (d == NULL)
 		return;
 	c->pending[d->slot] += by;
+	c->pair_pending[labels_find(segment_labels(c->segment), s->team, s->env)] += by;
 	c->dirty = true;
 }
 
@@ -118,13 +131,21 @@ counts_keep(struct counts *c)
 		c->live[i] += c->pending[i];
 		publish(c, i);
 	}
+	for (unsigned i = 0; i < SEGMENT_PAIRS; i++) {
+		if (c->pair_pending[i] == 0)
+			continue;
+		c->pair_live[i] += c->pair_pending[i];
+		publish_pair(c, i);
+	}
 	counts_drop(c);
 }
 
 void
 counts_drop(struct counts *c)
 {
-	if (c->dirty)
-		memset(c->pending, 0, sizeof(c->pending));
+	if (!c->dirty)
+		return;
+	memset(c->pending, 0, sizeof(c->pending));
+	memset(c->pair_pending, 0, sizeof(c->pair_pending));
 	c->dirty = false;
 }

@@ -3,14 +3,19 @@
  * is bound, then serves the channels until it is drained. A commit blocks this process and nobody
  * else.
  *
- * Enter: messages of workers and controller (talk.h). Leave: answers, the store, two numbers and a
- * row of numbers in the segment.
+ * Enter: messages of workers and controller (talk.h), audit records in the segment. Leave: answers,
+ * the store, audit files, files of private keys, numbers in the segment.
  */
 #include <stdlib.h>
+#include "keeper/auditor.h"
 #include "keeper/expiry.h"
 #include "keeper/keeper.h"
+#include "keeper/keyfile.h"
+#include "keeper/pairs.h"
+#include "keeper/sweep.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/chain.h"
 
 #define KEEPER_MAGIC 0x4b656570u
 #define PLAYS_MAX    8 /* of the reconciliation, while the map grows */
@@ -31,6 +36,8 @@ struct keeper {
 	struct counts counts;
 	struct commit *commit;
 	struct expiry *expiry;
+	struct sweep *sweep;
+	struct auditor *auditor;
 	struct channel *channels;
 	unsigned channels_count;
 };
@@ -129,6 +136,11 @@ prepare(struct keeper *k)
 		status = reconcile(k);
 	if (status != STATUS_OK)
 		return status;
+	if (!pairs_enter(segment_labels(k->setup->segment), k->setup->conf))
+		log_warn(NULL,
+			 "more than %d pairs of team and environment: metrics count the rest "
+			 "as other",
+			 SEGMENT_PAIRS - 1);
 	if (counts_start(&k->counts, k->setup->segment, k->db, k->child.row, &words) == 0)
 		return STATUS_OK;
 	log_error(NULL, "the store cannot be read: %s", words);
@@ -140,7 +152,37 @@ prepare(struct keeper *k)
 static bool
 is_controllers(unsigned type)
 {
-	return type == KEEPER_CLOSE || type == KEEPER_DRAIN;
+	switch (type) {
+	case KEEPER_CLOSE:
+	case KEEPER_DRAIN:
+	case KEEPER_TOKEN:
+	case KEEPER_TOKEN_REVOKE:
+	case KEEPER_KEY:
+	case KEEPER_KEYS:
+	case KEEPER_ROLLOUT:
+	case KEEPER_SECRET:
+	case KEEPER_AUDIT: return true;
+	default: return false;
+	}
+}
+
+/* No row: written and answered at once, and forgotten. */
+static void
+write_secret(struct channel *ch, const struct keeper_secret *m)
+{
+	struct keeper_done done = {.head = {KEEPER_DONE, sizeof(done), m->head.id}, .count = 1};
+
+	if (strcmp(m->name, CHAIN_KEY_NAME) == 0) /* the keeper's own */
+		done.result = E_DENIED;
+	else
+		done.result = keyfile_write(ch->keeper->setup->conf->state_dir.p, m->name, m->bytes,
+					    m->len);
+	explicit_bzero((void *)(uintptr_t)m->bytes, sizeof(m->bytes)); /* the channel's buffer */
+	if (done.result != 0)
+		log_error(NULL, "%s/keys/%s cannot be written: %s",
+			  ch->keeper->setup->conf->state_dir.p, m->name, err_text(done.result));
+	if (msg_send(ch->msg.fd, &done.head) != 0)
+		log_debug(NULL, "an answer could not be sent; its asker asks again");
 }
 
 static void
@@ -153,7 +195,12 @@ got(void *arg, const struct msg_head *head)
 		log_warn(NULL, "dropped a message of type %u, %u bytes", head->type, head->size);
 		return;
 	}
-	commit_add(ch->keeper->commit, ch->msg.fd, head);
+	if (head->type == KEEPER_SECRET)
+		write_secret(ch, (const void *)head);
+	else if (head->type == KEEPER_AUDIT)
+		auditor_act(ch->keeper->auditor, ch->msg.fd, (const void *)head);
+	else
+		commit_add(ch->keeper->commit, ch->msg.fd, head);
 }
 
 static void
@@ -191,17 +238,29 @@ make_parts(struct keeper *k)
 	k->commit = commit_new(&with);
 	if (k->commit != NULL)
 		k->expiry = expiry_new(k->child.loop, k->db, k->commit, with.idle_ms);
-	return k->channels == NULL || k->expiry == NULL ? E_NOMEM : 0;
+	if (k->expiry != NULL)
+		k->sweep = sweep_new(k->child.loop, k->db, k->commit);
+	return k->channels == NULL || k->sweep == NULL ? E_NOMEM : 0;
+}
+
+/* A predecessor may have died between a commit and telling of it. */
+static void
+move_generations(struct keeper *k)
+{
+	for (int i = 0; i < SEGMENT_WHATS; i++)
+		atomic_fetch_add(segment_generation(k->setup->segment, i), 1);
 }
 
 static void
 serve(struct keeper *k)
 {
 	open_channels(k);
+	move_generations(k);
 	atomic_store(segment_keeper_ok(k->setup->segment), 1);
 	child_ready(&k->child);
 	loop_run(k->child.loop); /* until the leash says DRAIN */
 	commit_now(k->commit);
+	auditor_finish(k->auditor);
 	for (unsigned i = 0; i < k->channels_count; i++)
 		msg_close(&k->channels[i].msg);
 }
@@ -209,12 +268,38 @@ serve(struct keeper *k)
 static void
 leave(struct keeper *k)
 {
+	auditor_free(&k->auditor);
+	sweep_free(&k->sweep);
 	expiry_free(&k->expiry);
 	commit_free(&k->commit);
 	free(k->channels);
 	counts_stop(&k->counts);
 	db_close(&k->db);
 	child_leave(&k->child);
+}
+
+static int
+start_auditor(struct keeper *k)
+{
+	const struct auditor_setup with = {
+		.loop = k->child.loop,
+		.segment = k->setup->segment,
+		.conf = k->setup->conf,
+		.generation = k->setup->seat.generation,
+	};
+
+	k->auditor = auditor_new(&with);
+	return k->auditor != NULL ? 0 : E_IO;
+}
+
+/* SIGUSR1 */
+static void
+on_reopen(void *arg)
+{
+	struct keeper *k = arg;
+
+	CHECK_MAGIC(k, KEEPER_MAGIC);
+	auditor_reopen(k->auditor);
 }
 
 int
@@ -224,11 +309,15 @@ keeper_run(const struct keeper_setup *setup)
 	enum status status;
 
 	child_enter(&k->child, &setup->seat, setup->segment);
+	k->child.reopen = on_reopen;
+	k->child.arg = k;
 	status = prepare(k);
 	if (status == STATUS_OK && make_parts(k) != 0) {
 		log_error(NULL, "out of memory");
 		status = STATUS_AGAIN;
 	}
+	if (status == STATUS_OK && start_auditor(k) != 0)
+		status = STATUS_AGAIN;
 	if (status == STATUS_OK)
 		serve(k);
 	leave(k);

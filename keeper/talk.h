@@ -10,11 +10,14 @@
  *	CLOSE    by an administrator: mark as closed; answered after the commit; the keeper
  *		 then tells every worker (CLOSED)
  *	DRAIN    wanted state of a driver; answered after the commit
+ *	AUDIT    what an administrator did, for the audit file; answered when it is on the disk
+ *	TOKEN, TOKEN_REVOKE, TOKEN_USED, KEY, KEYS, ROLLOUT, SECRET    see talk_auth.h
  *
  * An asker that gets no answer within KEEPER_RESEND_MS asks once more (all are idempotent), and
- * gives up after KEEPER_WAIT_MS.
+ * gives up after KEEPER_WAIT_MS. Text is NUL-terminated.
  */
 #pragma once
+#include "keeper/talk_auth.h"
 #include "lib/msg.h"
 #include "shm/sessions.h"
 
@@ -30,8 +33,20 @@ enum keeper_type {
 	KEEPER_CLOSE,
 	KEEPER_DRAIN,
 	KEEPER_DONE,
-	KEEPER_CLOSED
+	KEEPER_CLOSED,
+	KEEPER_TOKEN,
+	KEEPER_TOKEN_REVOKE,
+	KEEPER_TOKEN_USED,
+	KEEPER_REVOKED,
+	KEEPER_KEY,
+	KEEPER_KEYS,
+	KEEPER_ROLLOUT,
+	KEEPER_SECRET,
+	KEEPER_AUDIT
 };
+
+#define KEEPER_AUDIT_TEXT 1500
+
 
 struct keeper_key {
 	uint8_t id[16];
@@ -43,7 +58,6 @@ struct keeper_bind { /* worker -> keeper */
 	struct msg_head head;
 	struct keeper_key key;
 	uint32_t driver_id;
-	/* NUL-terminated */
 	char cluster[SESSION_NAME_MAX], team[SESSION_NAME_MAX], env[SESSION_NAME_MAX];
 };
 struct keeper_bound { /* keeper -> worker, same head.id */
@@ -70,12 +84,18 @@ struct keeper_close {
 struct keeper_drain { /* controller -> keeper */
 	struct msg_head head;
 	uint32_t drain; /* 1 drain, 0 undrain */
-	char name[192]; /* NUL-terminated */
+	char name[192];
 };
 struct keeper_done { /* keeper -> controller */
 	struct msg_head head;
-	int32_t result; /* E_NOT_FOUND, E_EXISTS (ambiguous), E_FULL, E_IO */
-	uint32_t count; /* sessions that stand closed now, or the driver's id */
+	int32_t result; /* E_NOT_FOUND, E_EXISTS (DRAIN: ambiguous), E_STATE, E_FULL, E_IO */
+	uint32_t count; /* sessions that stand closed now; the driver's id; 1 */
+};
+struct keeper_audit { /* controller -> keeper */
+	struct msg_head head;
+	/* A JSON object, such as {"act":"driver drain","name":"a/one","by":"uid=0","done":true}.
+	 * E_SYNTAX when it is none, or has a member of the keeper's own (time, seq, ...). */
+	char text[KEEPER_AUDIT_TEXT];
 };
 struct keeper_closed { /* keeper -> every worker */
 	struct msg_head head;

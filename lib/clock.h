@@ -5,6 +5,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "lib/str.h"
 
 uint64_t clock_ns(void);      /* monotonic, nanoseconds */
 uint64_t clock_ms(void);      /* monotonic, milliseconds */
@@ -12,3 +13,5 @@ uint64_t clock_wall_ms(void); /* since 1970-01-01 UTC, milliseconds */
 
 /* "2026-11-22T10:11:12.345Z" (RFC 3339, UTC). size >= 25. Returns buf. */
 const char *clock_stamp(uint64_t wall_ms, char *buf, size_t size);
+/* The reverse; the fraction may have any number of digits, or be missing. E_SYNTAX. */
+int clock_parse(struct str stamp, uint64_t *ret_wall_ms) MUST_CHECK;

@@ -552,3 +552,28 @@ io_waiting(const struct io *io)
 {
 	return io->out.len + io->sealed.len;
 }
+
+struct str
+io_server_name(const struct io *io, char buf[SNI_SIZE])
+{
+	return io->ssl != NULL ? sni_name(io->ssl, buf) : STR_NONE;
+}
+
+int
+io_peer(const struct io *io, enum cert_kind kind, struct arena *arena, struct io_peer *ret)
+{
+	const X509 *x = io->ssl != NULL && io_up(io) ? SSL_get0_peer_certificate(io->ssl) : NULL;
+	struct io_peer peer;
+	int rc;
+
+	if (x == NULL)
+		return E_NOT_FOUND;
+	if (SSL_get_verify_result(io->ssl) != X509_V_OK)
+		return E_DENIED;
+	rc = cert_names(x, kind, arena, &peer.names, &peer.names_count);
+	if (rc == 0)
+		rc = cert_expires_ms(x, &peer.expires_ms);
+	if (rc == 0)
+		*ret = peer;
+	return rc;
+}

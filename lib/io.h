@@ -11,8 +11,10 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "lib/cert.h"
 #include "lib/loop.h"
 #include "lib/pool.h"
+#include "lib/sni.h"
 
 struct io;
 
@@ -63,3 +65,16 @@ void io_pause(struct io *, bool off); /* stop or go on reading */
  * of ours that he does not have yet. */
 void io_say_end(struct io *);
 size_t io_waiting(const struct io *); /* bytes not yet taken by the socket */
+
+/* Server: the host name the client asked for, as sni_name(); STR_NONE in clear text. In buf. */
+struct str io_server_name(const struct io *, char buf[SNI_SIZE]);
+
+struct io_peer { /* the certificate that the client showed, and that was verified */
+	struct str *names; /* of the kind that was asked for; may be none */
+	unsigned names_count;
+	uint64_t expires_ms; /* wall clock */
+};
+/* Nothing of it is kept by the io, so each call reads the certificate again: call once and remember.
+ * The names are in the arena. E_NOT_FOUND: none was shown (clear text; no client_ca), or the
+ * handshake is not done. E_DENIED: not verified. E_SYNTAX, E_LIMIT: spoilt (cert.h). E_NOMEM. */
+int io_peer(const struct io *, enum cert_kind, struct arena *, struct io_peer *ret) MUST_CHECK;

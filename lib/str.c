@@ -220,6 +220,12 @@ utf8_char(const unsigned char *p, size_t n)
 	return len;
 }
 
+size_t
+str_utf8_char(struct str s)
+{
+	return s.n > 0 ? utf8_char((const unsigned char *)s.p, s.n) : 0;
+}
+
 bool
 str_is_utf8(struct str s)
 {

@@ -55,5 +55,7 @@ int str_size(struct str s, uint64_t *ret) MUST_CHECK;
 const char *str_put_duration(uint64_t ms, char *buf, size_t size);
 const char *str_put_size(uint64_t bytes, char *buf, size_t size);
 
+/* Bytes of the first character, or 0: it is malformed, NUL, or there is none. */
+size_t str_utf8_char(struct str s);
 /* RFC 3629 UTF-8 without NUL. */
 bool str_is_utf8(struct str s);

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "lib/sni.h"
 #include "lib/str.h"
 #include "lib/tls.h"
 
@@ -130,42 +132,118 @@ demand_client_certificate(SSL_CTX *ctx, struct str ca, char *words, size_t size)
 	return 0;
 }
 
-/* Tickets that were handed out before a reload stay good after it. Not where client certificates
- * are demanded: whoever resumes is not asked for one, and the old world may have asked for none, or
- * trusted another authority. */
 static void
-keep_ticket_keys(SSL_CTX *ctx, SSL_CTX *previous)
+copy_ticket_keys(SSL_CTX *ctx, SSL_CTX *from)
 {
 	unsigned char keys[TICKET_KEYS];
 
-	if (SSL_CTX_get_tlsext_ticket_keys(previous, keys, sizeof keys) == 1)
+	if (SSL_CTX_get_tlsext_ticket_keys(from, keys, sizeof keys) == 1)
 		SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys);
 	OPENSSL_cleanse(keys, sizeof keys);
 }
 
-int
-tls_server_ctx(const struct tls_server_files *files, SSL_CTX *previous, SSL_CTX **ret, char *words,
-	       size_t words_size)
+/* Whoever resumes shows no certificate again: one that has expired meanwhile would go on, and after
+ * a reload one of an authority that is no longer trusted. */
+static void
+refuse_tickets(SSL_CTX *ctx)
+{
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+}
+
+/* A context for one of the certificates; all of a listener are alike otherwise. */
+static int
+server_ctx(const struct tls_server_files *files, struct str certificate, struct str key,
+	   SSL_CTX **ret, char *words, size_t size)
 {
 	SSL_CTX *ctx = new_ctx(TLS_server_method());
 	int rc;
 
 	if (ctx == NULL)
-		return say(words, words_size, "cannot make a TLS context for", files->certificate);
-	rc = load_pair(ctx, files->certificate, files->key, words, words_size);
-	if (rc == 0 && files->client_ca.n > 0)
-		rc = demand_client_certificate(ctx, files->client_ca, words, words_size);
-	if (rc != 0) {
-		SSL_CTX_free(ctx);
-		return rc;
-	}
+		return say(words, size, "cannot make a TLS context for", certificate);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"sparkgw", 7);
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
 	SSL_CTX_set_client_hello_cb(ctx, demand_alpn, NULL);
-	if (previous != NULL && files->client_ca.n == 0)
-		keep_ticket_keys(ctx, previous);
+	rc = load_pair(ctx, certificate, key, words, size);
+	if (rc == 0 && files->client_ca.n > 0) {
+		refuse_tickets(ctx);
+		rc = demand_client_certificate(ctx, files->client_ca, words, size);
+	}
+	if (rc != 0) {
+		SSL_CTX_free(ctx);
+		return rc;
+	}
 	*ret = ctx;
+	return 0;
+}
+
+/* All of `more`, or none. */
+static int
+load_more(const struct tls_server_files *files, SSL_CTX *base, SSL_CTX **more, unsigned *ret_wrong,
+	  char *words, size_t size)
+{
+	for (unsigned i = 0; i < files->more_count; i++) {
+		const struct tls_pair *p = &files->more[i];
+		int rc = server_ctx(files, p->certificate, p->key, &more[i], words, size);
+
+		if (rc != 0) {
+			*ret_wrong = i + 1;
+			while (i-- > 0)
+				SSL_CTX_free(more[i]);
+			return rc;
+		}
+		copy_ticket_keys(more[i], base);
+	}
+	return 0;
+}
+
+static int
+add_more(const struct tls_server_files *files, SSL_CTX *base, unsigned *ret_wrong, char *words,
+	 size_t size)
+{
+	SSL_CTX **more = calloc((size_t)files->more_count + 1, sizeof(SSL_CTX *));
+	const char *why;
+	int rc;
+
+	if (more == NULL) {
+		snprintf(words, size, "out of memory");
+		return E_NOMEM;
+	}
+	rc = load_more(files, base, more, ret_wrong, words, size);
+	if (rc == 0) {
+		rc = sni_choose_from(base, more, files->more_count, ret_wrong, &why);
+		if (rc != 0) {
+			struct str path = *ret_wrong == 0 ? files->certificate
+							  : files->more[*ret_wrong - 1].certificate;
+			snprintf(words, size, "certificate %.*s %s", STR_ARG(path), why);
+		}
+	}
+	free(more);
+	return rc;
+}
+
+int
+tls_server_ctx(const struct tls_server_files *files, SSL_CTX *previous, SSL_CTX **ret,
+	       unsigned *ret_wrong, char *words, size_t words_size)
+{
+	unsigned wrong = 0;
+	SSL_CTX *base;
+	int rc = server_ctx(files, files->certificate, files->key, &base, words, words_size);
+
+	if (rc == 0) {
+		/* tickets that were handed out before a reload stay good after it */
+		if (previous != NULL && files->client_ca.n == 0)
+			copy_ticket_keys(base, previous);
+		rc = add_more(files, base, &wrong, words, words_size);
+		if (rc != 0)
+			SSL_CTX_free(base);
+	}
+	if (rc != 0) {
+		*ret_wrong = wrong;
+		return rc;
+	}
+	*ret = base;
 	return 0;
 }
 

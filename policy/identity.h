@@ -24,6 +24,10 @@ struct identity {
 	struct str provider; /* who vouched; STR_NONE: nobody */
 	struct str token_id; /* of the gateway's own tokens, or the `jti`; STR_NONE */
 	uint64_t expires_ms; /* wall clock; 0: never */
+	/* Of the gateway's own tokens: where the store has it, and when (monotonic) the store was told
+	 * last that it is used; the one thing here that changes, by authn. */
+	uint8_t store_digest[32];
+	uint64_t used_ms;
 };
 
 /* A copy of all that `from` says (its refs are not looked at). NULL: out of memory. */

@@ -1,399 +1,271 @@
 /*
- * From wishes to a driver: first the cluster by host, team and environment, then the healthy driver
- * with the fewest sessions per weight. Reads the registry's snapshot and the checker's rows;
- * changes nothing.
+ * From wishes to a driver: what is asked for, whether it is open, then the clusters that serve it,
+ * then a driver. Reads the registry's snapshot and the checker's rows; changes nothing.
  */
-#include <stdatomic.h>
-#include "lib/hash.h"
-#include "proto/wire.h"
+#include "policy/ask.h"
+#include "policy/balance.h"
+#include "policy/clusters.h"
+#include "policy/pick.h"
 #include "policy/router.h"
+#include "proto/wire.h"
 
 #define CONFIG_PREFIX "spark.connect.grpc.header."
-#define WORDS_MAX     20 /* names in a refusal: words for a person, not a dump */
 
 /* apache/spark base.proto: ConfigRequest.operation, ConfigRequest.Operation.set, Set.pairs,
  * KeyValue */
 enum { CONFIG_OPERATION = 3, OPERATION_SET = 1, SET_PAIRS = 1, PAIR_KEY = 1, PAIR_VALUE = 2 };
 
-struct pick {
-	const struct router_view *view;
-	const struct router_wish *wish;
-	struct arena *arena;
-	struct router_refusal *refusal;
-	uint64_t key;
-};
+/* ---- is it open? ---- */
+
+static void
+trace_who(struct pick *p)
+{
+	const struct identity *who = p->who;
+	struct words_list envs = {.count = 0};
+
+	if (p->trace == NULL)
+		return;
+	if (!who->verified) {
+		ROUTER_TRACE(p->trace, "who: nobody was verified, so every team is open");
+		return;
+	}
+	for (unsigned i = 0; i < who->envs_count; i++)
+		words_add(&envs, who->envs[i]);
+	ROUTER_TRACE(p->trace, "who: \"%s\"%s%s; teams%s: %s%s%s", pick_shown(p, who->user),
+		     who->provider.n > 0 ? " by provider " : "", pick_shown(p, who->provider),
+		     who->team.p != NULL ? ", limited by the credentials" : "", pick_own_text(p),
+		     who->envs_count > 0 ? "; envs, limited by the credentials: " : "",
+		     who->envs_count > 0 ? words_text(&envs, p->arena) : "");
+}
+
+static void
+trace_member(struct pick *p)
+{
+	struct str group;
+
+	if (p->trace == NULL)
+		return;
+	group = teams_group(p->conf, p->who, p->choice.team);
+	if (!p->who->verified)
+		ROUTER_TRACE(p->trace, "member: as everybody is where nobody must be verified");
+	else if (p->who->team.p != NULL)
+		ROUTER_TRACE(p->trace, "member: the credentials are for this team");
+	else
+		ROUTER_TRACE(p->trace, "member: by the group \"%s\"", pick_shown(p, group));
+}
 
 static int
-refuse(struct pick *p, enum grpc_code code, const char *words)
+no_env(struct pick *p)
 {
-	*p->refusal = (struct router_refusal){code, words != NULL ? words : "refused"};
-	return E_DENIED;
-}
-
-static bool
-listed(struct str name, const struct str *list, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (str_eq(list[i], name))
-			return true;
-	return false;
-}
-
-/* ---- by host ---- */
-
-static bool
-host_matches(struct str pattern, struct str host)
-{
-	if (!str_starts(pattern, STR("*.")))
-		return str_eq_nocase(pattern, host);
-	struct str tail = {pattern.p + 1, pattern.n - 1}; /* ".example.com" */
-	if (host.n <= tail.n)
-		return false;
-	struct str end = {host.p + host.n - tail.n, tail.n};
-	struct str label = {host.p, host.n - tail.n};
-	return str_eq_nocase(end, tail) && memchr(label.p, '.', label.n) == NULL;
-}
-
-static struct registry_cluster *
-cluster_by_host(const struct registry *r, struct str host)
-{
-	struct registry_cluster *wild = NULL;
-
-	for (unsigned i = 0; host.n > 0 && i < r->clusters_count; i++)
-		for (unsigned k = 0; k < r->clusters[i].hosts_count; k++) {
-			struct str pattern = r->clusters[i].hosts[k];
-
-			if (!host_matches(pattern, host))
-				continue;
-			if (pattern.p[0] != '*')
-				return &r->clusters[i];
-			if (wild == NULL)
-				wild = &r->clusters[i];
-		}
-	return wild;
-}
-
-/* ---- by team and environment ---- */
-
-static bool
-serves_team(const struct registry_cluster *c, struct str team)
-{
-	return c->shared ? listed(team, c->teams, c->teams_count) : str_eq(c->team, team);
-}
-
-static bool
-is_member(const struct conf_team *team, const struct identity *who)
-{
-	if (!who->verified)
-		return true; /* auth.required: false: everybody may go everywhere */
-	for (unsigned i = 0; team != NULL && i < team->groups_count; i++)
-		if (listed(team->groups[i], who->groups, who->groups_count))
-			return true;
-	return false;
-}
-
-static bool
-team_exists(struct pick *p, struct str team)
-{
-	const struct registry *r = p->view->registry;
-
-	if (conf_team(p->view->conf, team) != NULL)
-		return true;
-	for (unsigned i = 0; i < r->clusters_count; i++)
-		if (serves_team(&r->clusters[i], team))
-			return true;
-	return false;
-}
-
-/* Visits each team once: those of the configuration, then those that only clusters name. */
-static bool
-next_team(struct pick *p, unsigned *at, struct str *ret)
-{
-	const struct conf *conf = p->view->conf;
-	const struct registry *r = p->view->registry;
-
-	while (*at < conf->teams_count + r->clusters_count) {
-		unsigned i = (*at)++;
-
-		if (i < conf->teams_count) {
-			*ret = conf->teams[i].name;
-			return true;
-		}
-		struct str name = r->clusters[i - conf->teams_count].team;
-		bool seen = name.n == 0 || conf_team(conf, name) != NULL;
-		for (unsigned k = 0; !seen && k < i - conf->teams_count; k++)
-			seen = str_eq(r->clusters[k].team, name);
-		if (!seen) {
-			*ret = name;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The teams the identity belongs to; ret_only is set when there is just one. "a, b, c" in the
- * arena. */
-static const char *
-own_teams(struct pick *p, struct str *ret_only)
-{
-	const char *words = "";
-	unsigned count = 0, at = 0;
-	struct str name;
-
-	*ret_only = STR_NONE;
-	while (next_team(p, &at, &name)) {
-		if (!is_member(conf_team(p->view->conf, name), p->wish->who))
-			continue;
-		*ret_only = ++count == 1 ? name : STR_NONE;
-		if (count <= WORDS_MAX)
-			words = arena_printf(p->arena, "%s%s%.*s", words, count > 1 ? ", " : "",
-					     STR_ARG(name));
-	}
-	return count > 0 && words != NULL ? words : "none";
-}
-
-static const char *
-no_team_words(struct pick *p, const char *teams)
-{
-	const struct conf_names *header = &p->view->conf->header_team;
+	const struct conf_names *header = &p->conf->header_env;
 
 	if (header->count == 0)
-		return "no team given: ask for a host that a cluster lists";
-	return arena_printf(p->arena, "no team given: set the header %.*s to one of: %s",
-			    STR_ARG(header->names[0]), teams);
-}
-
-/* The environments in which clusters serve the team: "prod, dev" in the arena. */
-static const char *
-envs_of(struct pick *p, struct str team)
-{
-	const struct registry *r = p->view->registry;
-	const char *words = "";
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < r->clusters_count; i++) {
-		bool wanted = serves_team(&r->clusters[i], team);
-
-		for (unsigned k = 0; wanted && k < i; k++)
-			wanted = !serves_team(&r->clusters[k], team) ||
-				 !str_eq(r->clusters[k].env, r->clusters[i].env);
-		if (wanted && ++count <= WORDS_MAX)
-			words = arena_printf(p->arena, "%s%s%.*s", words, count > 1 ? ", " : "",
-					     STR_ARG(r->clusters[i].env));
-	}
-	return count > 0 && words != NULL ? words : "none";
+		return pick_refuse(p, GRPC_INVALID_ARGUMENT,
+				   "no env given: ask for a host that a cluster lists");
+	return pick_refuse(p, GRPC_INVALID_ARGUMENT,
+			   arena_printf(p->arena, "no env given: set the header %.*s to one of: %s",
+					STR_ARG(header->names[0]),
+					pick_envs_text(p, p->choice.team)));
 }
 
 static int
-no_env(struct pick *p, struct str team)
+check_team(struct pick *p)
 {
-	const struct conf_names *header = &p->view->conf->header_env;
+	struct str team = p->choice.team, env = p->choice.env;
+	enum teams_verdict v = teams_judge(p->conf, p->who, team, env);
+	bool about_env = v == TEAMS_ENV || v == TEAMS_ENV_SCOPE;
+	const char *words;
 
-	if (header->count == 0)
-		return refuse(p, GRPC_INVALID_ARGUMENT,
-			      "no env given: ask for a host that a cluster lists");
-	return refuse(p, GRPC_INVALID_ARGUMENT,
-		      arena_printf(p->arena, "no env given: set the header %.*s to one of: %s",
-				   STR_ARG(header->names[0]), envs_of(p, team)));
+	if (env.n == 0 && (v == TEAMS_ALLOWED || about_env))
+		return no_env(p);
+	if (v == TEAMS_ALLOWED) {
+		trace_member(p);
+		return 0;
+	}
+	words = teams_words(v, p->conf, p->who, team, env, STR_NONE, p->arena);
+	if (words != NULL && about_env)
+		words = arena_printf(p->arena, "%s; ask for one of: %s", words,
+				     pick_envs_text(p, team));
+	return pick_refuse(p, GRPC_PERMISSION_DENIED, words);
 }
 
 static int
-choose_team(struct pick *p, struct router_choice *c)
+check_rollout(struct pick *p)
 {
-	const struct router_wish *w = p->wish;
-	struct str only;
-	const char *teams;
+	struct str user = p->who->verified ? p->who->user : STR_NONE, team = p->choice.team;
+	int live = p->view->rollout;
+	enum rollout_verdict v = rollout_judge(p->conf, live, team, user);
 
-	c->team = w->team.n > 0 ? w->team : w->config_team;
-	c->env = w->env.n > 0 ? w->env : w->config_env;
-	if (c->env.n == 0)
-		c->env = p->view->conf->default_env;
-	if (c->team.n == 0) {
-		teams = own_teams(p, &only);
-		if (only.n == 0)
-			return refuse(p, GRPC_INVALID_ARGUMENT, no_team_words(p, teams));
-		c->team = only;
-	}
-	if (!team_exists(p, c->team)) {
-		teams = own_teams(p, &only);
-		return refuse(p, GRPC_INVALID_ARGUMENT,
-			      arena_printf(p->arena, "unknown team \"%.*s\"; yours: %s",
-					   STR_ARG(c->team), teams));
-	}
+	if (!rollout_admits(v))
+		return pick_refuse(p, GRPC_PERMISSION_DENIED, rollout_words(v, team, p->arena));
+	if (v == ROLLOUT_IN_TURN)
+		ROUTER_TRACE(p->trace, "rollout: at %d percent, and the team's turn was at %u",
+			     rollout_percent(p->conf, live), rollout_turn(team) + 1);
+	else
+		ROUTER_TRACE(p->trace, "rollout: the %s is on a list of those allowed",
+			     v == ROLLOUT_USER_ALLOWED ? "user" : "team");
 	return 0;
 }
 
-static int
-check_team(struct pick *p, const struct router_choice *c)
-{
-	const struct conf_team *team = conf_team(p->view->conf, c->team);
+/* ---- the cluster ---- */
 
-	if (!is_member(team, p->wish->who))
-		return refuse(
-			p, GRPC_PERMISSION_DENIED,
-			arena_printf(p->arena, "not a member of team \"%.*s\"", STR_ARG(c->team)));
-	if (c->env.n == 0)
-		return no_env(p, c->team);
-	if (team != NULL && team->envs_count > 0 && !listed(c->env, team->envs, team->envs_count))
-		return refuse(p, GRPC_PERMISSION_DENIED,
-			      arena_printf(p->arena, "team \"%.*s\" may not use env \"%.*s\"",
-					   STR_ARG(c->team), STR_ARG(c->env)));
-	return 0;
-}
-
-/* ---- drivers ---- */
-
-static bool
-usable(const struct pick *p, const struct registry_driver *d)
-{
-	struct health h;
-
-	return !d->draining && d->id != p->wish->avoid_driver &&
-	       health_read(&p->view->health[d->slot], &h) == 0 && h.driver_id == d->id &&
-	       h.state == HEALTH_UP && h.address.family != 0;
-}
-
-/* Fewest sessions per weight; ties by rendezvous hash, so that all workers agree. */
 static struct registry_driver *
-best_driver(const struct pick *p, const struct registry_cluster *c)
+driver_of(struct pick *p, const struct registry_cluster *c)
 {
-	struct registry_driver *best = NULL;
-	uint64_t best_load = 0, best_hash = 0;
+	const struct router_view *v = p->view;
+	struct balance b = {v->health, v->driver_sessions, p->key, p->wish->avoid_driver, p->trace};
 
-	for (unsigned i = 0; i < c->drivers_count; i++) {
-		struct registry_driver *d = &c->drivers[i];
+	return balance_pick(&b, c);
+}
 
-		if (!usable(p, d))
-			continue;
-		uint64_t sessions = atomic_load_explicit(&p->view->driver_sessions[d->slot],
-							 memory_order_relaxed);
-		uint64_t load = sessions * 1000 / d->weight;
-		uint64_t hash = hash_stable(&d->id, sizeof d->id, p->key);
-		if (best == NULL || load < best_load || (load == best_load && hash > best_hash)) {
-			best = d;
-			best_load = load;
-			best_hash = hash;
-		}
-	}
-	return best;
+static int
+at_host(struct pick *p)
+{
+	struct registry_cluster *c = p->at_host;
+	struct str team = p->choice.team;
+
+	if (!teams_keeps_to(p->conf, team, c->region))
+		return pick_refuse(p, GRPC_PERMISSION_DENIED,
+				   teams_words(TEAMS_REGION, p->conf, p->who, team, c->env,
+					       c->region, p->arena));
+	ROUTER_TRACE(p->trace, "cluster: \"%.*s\", because it lists host \"%s\"", STR_ARG(c->name),
+		     pick_shown(p, p->host));
+	p->choice.cluster = c;
+	p->choice.driver = driver_of(p, c);
+	if (p->choice.driver == NULL)
+		return pick_refuse(p, GRPC_UNAVAILABLE,
+				   arena_printf(p->arena, "no healthy driver in cluster \"%.*s\"",
+						STR_ARG(c->name)));
+	return 0;
 }
 
 /* Own region before others, own clusters before shared ones. */
 static unsigned
 rank(const struct pick *p, const struct registry_cluster *c)
 {
-	bool here = p->view->conf->region.n == 0 || c->region.n == 0 ||
-		    str_eq(c->region, p->view->conf->region);
+	struct str here = p->conf->region;
+	bool near = here.n == 0 || c->region.n == 0 || str_eq(c->region, here);
 
-	return (c->shared ? 2 : 0) + (here ? 0 : 1);
+	return (c->shared ? 2 : 0) + (near ? 0 : 1);
+}
+
+static bool
+take(struct pick *p, struct registry_cluster *c)
+{
+	static const char *const why[] = {"the team's own", "the team's own, in another region",
+					  "shared with the team",
+					  "shared with the team, in another region"};
+
+	ROUTER_DETAIL(p->trace, "cluster: \"%.*s\", because it is %s", STR_ARG(c->name),
+		      why[rank(p, c)]);
+	p->choice.cluster = c;
+	p->choice.driver = driver_of(p, c);
+	if (p->choice.driver == NULL)
+		ROUTER_DETAIL(p->trace, "cluster: \"%.*s\" is given up: no driver takes sessions",
+			      STR_ARG(c->name));
+	return p->choice.driver != NULL;
+}
+
+static bool
+is_candidate(const struct pick *p, const struct registry_cluster *c)
+{
+	return clusters_serves(c, p->choice.team) && str_eq(c->env, p->choice.env);
 }
 
 static int
-choose_cluster(struct pick *p, struct router_choice *c)
+no_cluster(struct pick *p, unsigned open, unsigned closed)
 {
-	const struct registry *r = p->view->registry;
-	bool any = false;
+	const char *team = pick_shown(p, p->choice.team), *env = pick_shown(p, p->choice.env);
 
-	for (unsigned want = 0; want < 4; want++)
-		for (unsigned i = 0; i < r->clusters_count; i++) {
-			struct registry_cluster *cl = &r->clusters[i];
-
-			if (!serves_team(cl, c->team) || !str_eq(cl->env, c->env) ||
-			    rank(p, cl) != want)
-				continue;
-			any = true;
-			c->driver = best_driver(p, cl);
-			if (c->driver != NULL) {
-				c->cluster = cl;
-				return 0;
-			}
-		}
-	if (any)
-		return refuse(p, GRPC_UNAVAILABLE,
-			      arena_printf(p->arena,
-					   "no healthy driver for team \"%.*s\", env \"%.*s\"",
-					   STR_ARG(c->team), STR_ARG(c->env)));
-	return refuse(
+	if (open > 0)
+		return pick_refuse(p, GRPC_UNAVAILABLE,
+				   arena_printf(p->arena,
+						"no healthy driver for team \"%s\", env \"%s\"",
+						team, env));
+	if (closed > 0)
+		return pick_refuse(
+			p, GRPC_PERMISSION_DENIED,
+			arena_printf(p->arena,
+				     "data of team \"%s\" may go to: %s; all clusters of env "
+				     "\"%s\" are elsewhere; ask for one of: %s",
+				     team, teams_regions(p->conf, p->choice.team, p->arena), env,
+				     pick_envs_text(p, p->choice.team)));
+	return pick_refuse(
 		p, GRPC_INVALID_ARGUMENT,
 		arena_printf(p->arena,
-			     "team \"%.*s\" has no cluster for env \"%.*s\"; ask for one of: %s",
-			     STR_ARG(c->team), STR_ARG(c->env), envs_of(p, c->team)));
+			     "team \"%s\" has no cluster for env \"%s\"; ask for one of: %s", team,
+			     env, pick_envs_text(p, p->choice.team)));
 }
 
-static int
-take_host_cluster(struct pick *p, struct registry_cluster *cl, struct router_choice *c)
+/* The candidates that the team's regions leave, counted; the others are counted and passed over. */
+static unsigned
+count_open(struct pick *p, unsigned *ret_closed)
 {
-	const struct router_wish *w = p->wish;
-	struct str team = w->team.n > 0 ? w->team : w->config_team;
-	struct str env = w->env.n > 0 ? w->env : w->config_env;
-	struct str only;
+	const struct registry *r = p->view->registry;
+	unsigned open = 0, closed = 0;
 
-	if ((team.n > 0 && !serves_team(cl, team)) || (env.n > 0 && !str_eq(env, cl->env)))
-		return refuse(
-			p, GRPC_INVALID_ARGUMENT,
-			arena_printf(
-				p->arena,
-				"host \"%.*s\" belongs to cluster \"%.*s\", but the headers ask for"
-				" team \"%.*s\", env \"%.*s\"",
-				STR_ARG(w->host), STR_ARG(cl->name), STR_ARG(team), STR_ARG(env)));
-	c->env = cl->env;
-	c->team = cl->shared ? team : cl->team;
-	if (c->team.n == 0) {
-		(void)own_teams(p, &only);
-		c->team = only.n > 0 && serves_team(cl, only) ? only
-			  : cl->teams_count == 1	      ? cl->teams[0]
-							      : STR_NONE;
+	for (unsigned i = 0; i < r->clusters_count; i++) {
+		const struct registry_cluster *c = &r->clusters[i];
+
+		if (!is_candidate(p, c))
+			continue;
+		if (teams_keeps_to(p->conf, p->choice.team, c->region)) {
+			open++;
+			continue;
+		}
+		closed++;
+		ROUTER_DETAIL(p->trace,
+			      "cluster: \"%.*s\" is passed over: the team's data may not go to "
+			      "region \"%.*s\"",
+			      STR_ARG(c->name), STR_ARG(c->region));
 	}
-	if (c->team.n == 0)
-		return refuse(p, GRPC_INVALID_ARGUMENT,
-			      "this cluster is shared: a team header is needed");
-	if (check_team(p, c) != 0)
-		return E_DENIED;
-	c->cluster = cl;
-	c->driver = best_driver(p, cl);
-	if (c->driver == NULL)
-		return refuse(p, GRPC_UNAVAILABLE,
-			      arena_printf(p->arena, "no healthy driver in cluster \"%.*s\"",
-					   STR_ARG(cl->name)));
-	return 0;
+	*ret_closed = closed;
+	return open;
 }
 
 static int
-check_agreement(struct pick *p)
+choose_cluster(struct pick *p)
 {
-	const struct router_wish *w = p->wish;
+	const struct registry *r = p->view->registry;
+	unsigned closed, open = count_open(p, &closed);
 
-	if (w->team.n > 0 && w->config_team.n > 0 && !str_eq(w->team, w->config_team))
-		return refuse(p, GRPC_INVALID_ARGUMENT,
-			      "the team header and the team of the Config call differ");
-	if (w->env.n > 0 && w->config_env.n > 0 && !str_eq(w->env, w->config_env))
-		return refuse(p, GRPC_INVALID_ARGUMENT,
-			      "the env header and the env of the Config call differ");
-	return 0;
+	for (unsigned want = 0; open > 0 && want < 4; want++)
+		for (unsigned i = 0; i < r->clusters_count; i++) {
+			struct registry_cluster *c = &r->clusters[i];
+
+			if (is_candidate(p, c) && rank(p, c) == want &&
+			    teams_keeps_to(p->conf, p->choice.team, c->region) && take(p, c))
+				return 0;
+		}
+	return no_cluster(p, open, closed);
 }
 
 int
 router_pick(const struct router_view *view, const struct router_wish *wish, uint64_t key,
 	    struct arena *arena, struct router_choice *ret, struct router_refusal *ret_refusal)
 {
-	struct pick p = {view, wish, arena, ret_refusal, key};
-	struct router_choice c = {0};
-	struct registry_cluster *by_host = cluster_by_host(view->registry, wish->host);
-	int rc = check_agreement(&p);
+	struct pick p = {.view = view,
+			 .conf = view->conf,
+			 .wish = wish,
+			 .who = wish->who,
+			 .arena = arena,
+			 .key = key,
+			 .trace = wish->trace,
+			 .refusal = ret_refusal};
+	int rc;
 
-	if (rc != 0)
-		return rc;
-	if (by_host != NULL) {
-		rc = take_host_cluster(&p, by_host, &c);
-	} else {
-		rc = choose_team(&p, &c);
-		if (rc == 0)
-			rc = check_team(&p, &c);
-		if (rc == 0)
-			rc = choose_cluster(&p, &c);
-	}
+	trace_who(&p);
+	if (p.who->expired)
+		return pick_refuse(&p, GRPC_UNAUTHENTICATED, "token expired");
+	rc = ask_team_and_env(&p);
 	if (rc == 0)
-		*ret = c;
+		rc = check_team(&p);
+	if (rc == 0)
+		rc = check_rollout(&p);
+	if (rc == 0)
+		rc = p.at_host != NULL ? at_host(&p) : choose_cluster(&p);
+	if (rc == 0)
+		*ret = p.choice;
 	return rc;
 }
 

@@ -4,21 +4,24 @@
 #include "proto/methods.h"
 #include "lib/panic.h"
 
-/* id, name, unbound, client_stream, server_stream */
 static const struct method table[METHODS] = {
-	{METHOD_EXECUTE_PLAN, "ExecutePlan", UNBOUND_CREATE, false, true},
-	{METHOD_ANALYZE_PLAN, "AnalyzePlan", UNBOUND_CREATE, false, false},
-	{METHOD_CONFIG, "Config", UNBOUND_CREATE, false, false},
-	{METHOD_ADD_ARTIFACTS, "AddArtifacts", UNBOUND_CREATE, true, false},
-	{METHOD_ARTIFACT_STATUS, "ArtifactStatus", UNBOUND_CREATE, false, false},
-	{METHOD_INTERRUPT, "Interrupt", UNBOUND_CREATE, false, false},
-	{METHOD_REATTACH_EXECUTE, "ReattachExecute", UNBOUND_NOT_FOUND, false, true},
-	{METHOD_RELEASE_EXECUTE, "ReleaseExecute", UNBOUND_NOT_FOUND, false, false},
-	{METHOD_RELEASE_SESSION, "ReleaseSession", UNBOUND_EMPTY, false, false},
-	{METHOD_FETCH_ERROR_DETAILS, "FetchErrorDetails", UNBOUND_EMPTY, false, false},
-	{METHOD_CLONE_SESSION, "CloneSession", UNBOUND_NOT_FOUND, false, false},
-	{METHOD_GET_STATUS, "GetStatus", UNBOUND_NOT_FOUND, false, false},
-	{METHOD_OTHER, "other", UNBOUND_NOT_FOUND, true, true},
+	{METHOD_EXECUTE_PLAN, "ExecutePlan", .unbound = UNBOUND_CREATE, .server_stream = true,
+	 .plan = true},
+	{METHOD_ANALYZE_PLAN, "AnalyzePlan", .unbound = UNBOUND_CREATE, .plan = true},
+	{METHOD_CONFIG, "Config", .unbound = UNBOUND_CREATE, .plan = true},
+	{METHOD_ADD_ARTIFACTS, "AddArtifacts", .unbound = UNBOUND_CREATE, .client_stream = true,
+	 .plan = true},
+	{METHOD_ARTIFACT_STATUS, "ArtifactStatus", .unbound = UNBOUND_CREATE, .plan = true},
+	{METHOD_INTERRUPT, "Interrupt", .unbound = UNBOUND_CREATE, .grace = true},
+	{METHOD_REATTACH_EXECUTE, "ReattachExecute", .unbound = UNBOUND_NOT_FOUND,
+	 .server_stream = true, .grace = true},
+	{METHOD_RELEASE_EXECUTE, "ReleaseExecute", .unbound = UNBOUND_NOT_FOUND, .grace = true},
+	{METHOD_RELEASE_SESSION, "ReleaseSession", .unbound = UNBOUND_EMPTY, .grace = true},
+	{METHOD_FETCH_ERROR_DETAILS, "FetchErrorDetails", .unbound = UNBOUND_EMPTY},
+	{METHOD_CLONE_SESSION, "CloneSession", .unbound = UNBOUND_NOT_FOUND, .plan = true},
+	{METHOD_GET_STATUS, "GetStatus", .unbound = UNBOUND_NOT_FOUND},
+	{METHOD_OTHER, "other", .unbound = UNBOUND_NOT_FOUND, .client_stream = true,
+	 .server_stream = true, .plan = true},
 };
 
 int

@@ -41,6 +41,8 @@ struct method {
 	enum method_unbound unbound;
 	bool client_stream; /* many request messages */
 	bool server_stream;
+	bool plan;  /* makes new work: only for whoever may still go there */
+	bool grace; /* ends or follows work under way: for a while also with an expired token */
 };
 
 /* By ":path". E_SYNTAX: not "/service/Method"; E_NOT_FOUND: another service. */

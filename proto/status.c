@@ -7,6 +7,7 @@
  */
 #include "proto/status.h"
 #include "lib/panic.h"
+#include "proto/base64.h"
 #include "proto/gateway.pb-c.h"
 #include "proto/uuid.h"
 #include "proto/wire.h"
@@ -49,29 +50,6 @@ static char *
 cstr(struct arena *a, const char *z)
 {
 	return arena_copy(a, z, strlen(z));
-}
-
-static struct str
-base64(struct arena *a, struct str s)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const uint8_t *p = (const uint8_t *)s.p;
-	size_t n = (s.n * 8 + 5) / 6, bits = 0;
-	uint32_t hold = 0;
-	char *out = arena_alloc(a, n + 1), *to = out;
-
-	if (out == NULL)
-		return STR_NONE;
-	for (size_t i = 0; i < s.n; i++) {
-		hold = hold << 8 | p[i];
-		for (bits += 8; bits >= 6; bits -= 6)
-			*to++ = digits[hold >> (bits - 6) & 63];
-	}
-	if (bits > 0)
-		*to++ = digits[hold << (6 - bits) & 63];
-	ASSERT((size_t)(to - out) == n);
-	return (struct str){out, n};
 }
 
 /* A copy that every reader takes the same way: valid UTF-8, no NUL, cut between characters. */
@@ -190,7 +168,7 @@ make_details(const struct status *s, char *message, struct arena *a)
 	status.message = message;
 	status.n_details = 1;
 	status.details = list;
-	return arena_failed(a) ? STR_NONE : base64(a, packed(a, &status.base));
+	return arena_failed(a) ? STR_NONE : base64_encode(a, packed(a, &status.base));
 }
 
 int

@@ -4,8 +4,10 @@
  * The supervisor may have left signals blocked or handled; a child starts from the defaults and
  * then ignores what is meant for the supervisor: the leash brings it instead.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 #include "lib/clock.h"
@@ -15,7 +17,8 @@
 #include "shm/counters.h"
 #include "shm/segment.h"
 
-#define BEAT_MS 1000
+#define BEAT_MS	    1000
+#define CANNOT_WORK 2 /* the exit status that asks for a long delay */
 
 static void
 name_self(const struct child_seat *seat)
@@ -93,6 +96,8 @@ on_leash(void *arg, const struct msg_head *head)
 	case LEASH_REOPEN:
 		if (log_reopen() != 0)
 			log_debug(NULL, "the log file could not be reopened");
+		if (c->reopen != NULL)
+			c->reopen(c->arg);
 		return;
 	case LEASH_RELOADED:
 		if (c->reloaded != NULL && MSG_IS(head, leash_reloaded))
@@ -100,6 +105,21 @@ on_leash(void *arg, const struct msg_head *head)
 		return;
 	default: log_debug(NULL, "unknown word %u on the leash", head->type);
 	}
+}
+
+/* Without the lock the keeper would take what this process has under way for left over. */
+static void
+enter_row(struct segment *segment, unsigned row)
+{
+	int err = segment_enter_row(segment, row);
+
+	if (err == 0)
+		return;
+	log_error(NULL,
+		  "row %u of the shared segment cannot be locked: %s; run_dir must be on a "
+		  "file system with locks, such as tmpfs",
+		  row, err == E_EXISTS ? "another process lives in it" : strerror(errno));
+	_exit(CANNOT_WORK);
 }
 
 void
@@ -112,6 +132,7 @@ child_enter(struct child *c, const struct child_seat *seat, struct segment *segm
 	c->seat = *seat;
 	c->segment = segment;
 	c->row = &segment_procs(segment)[seat->row];
+	enter_row(segment, seat->row);
 	counters_clear(&segment_counters(segment)[seat->row]);
 	procs_enter(c->row, seat->kind, seat->slot, seat->generation, seat->restarts);
 	c->loop = loop_new();

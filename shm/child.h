@@ -49,9 +49,11 @@ struct child {
 	struct procs_row *row;
 	struct msg_channel leash; /* private */
 	struct loop_timer beat;	  /* private */
-	/* Each may be NULL; drain is then loop_stop(). reloaded: controller only. */
+	/* Each may be NULL; drain is then loop_stop(). reopen: after the log file was. reloaded:
+	 * controller only. */
 	void (*go)(void *arg);
 	void (*drain)(void *arg);
+	void (*reopen)(void *arg);
 	void (*reloaded)(void *arg, const struct leash_reloaded *);
 	void *arg;
 };

@@ -24,7 +24,10 @@
 	X(driver_connections,	gauge,	"connections to drivers open") \
 	X(bytes_from_clients,	count,	"request body bytes") \
 	X(bytes_to_clients,	count,	"response body bytes") \
-	X(abuse_closed,		count,	"connections ended by the abuse budget")
+	X(abuse_closed,		count,	"connections ended by the abuse budget") \
+	X(auth_refused,		count,	"RPCs without a good token") \
+	X(auth_verified,	count,	"tokens verified") \
+	X(auth_slowed,		count,	"tokens looked at later because of bad ones from there")
 /* clang-format on */
 
 enum counter {
@@ -39,6 +42,9 @@ struct counters_slot {
 	_Atomic uint64_t base[COUNTERS_COUNT]; /* of earlier processes; of gauges 0 */
 	/* RPCs under way per driver slot */
 	_Atomic uint32_t running[SEGMENT_DRIVERS];
+	/* By provider of the process's configuration: tokens met whose key is not known here. Only
+	 * ever moves, over processes too; the controller compares with what it saw last. */
+	_Atomic uint32_t keys_wanted[SEGMENT_PROVIDERS];
 } __attribute__((aligned(64)));
 
 struct counter_info {
@@ -53,6 +59,17 @@ counters_add(struct counters_slot *s, enum counter c, int64_t delta)
 	atomic_store_explicit(
 		&s->v[c], atomic_load_explicit(&s->v[c], memory_order_relaxed) + (uint64_t)delta,
 		memory_order_relaxed);
+}
+
+/* A worker: a token names a key of this provider that nobody has yet. */
+static inline void
+counters_want_keys(struct counters_slot *s, unsigned provider)
+{
+	if (provider < SEGMENT_PROVIDERS) /* one writer: no locked instruction */
+		atomic_store_explicit(&s->keys_wanted[provider],
+				      atomic_load_explicit(&s->keys_wanted[provider],
+							   memory_order_relaxed) + 1,
+				      memory_order_relaxed);
 }
 
 /* Its process, at start and end: counts go into the base, gauges and what runs become 0. */

@@ -1,5 +1,5 @@
 /*
- * The store over LMDB: one environment, three tables, one kept read transaction per process.
+ * The store over LMDB: one environment, its tables, one kept read transaction per process.
  *
  * What LMDB wants of us (see its header, "caveats"): an environment is opened after the fork, once
  * per process, and its files are opened by nothing else there; the map changes its size only while
@@ -18,6 +18,7 @@
 #define MAP_MAX	      ((size_t)64 << 30)
 #define NO_ROOM_BYTES ((uint64_t)1 << 20) /* less than this free on the disk: it is full */
 #define SCHEMA_KEY    STR("schema")
+#define TABLES_ALWAYS (DB_SESSIONS + 1) /* those that the first stores had */
 
 size_t db_map_bytes = (size_t)1 << 30;
 
@@ -28,14 +29,18 @@ struct db {
 	unsigned max_readers;
 	MDB_env *env;
 	MDB_dbi tables[DB_TABLES];
-	MDB_txn *read;	/* kept; reset between reads */
-	MDB_txn *write; /* NULL outside db_write_begin() .. db_commit() */
+	bool there[DB_TABLES], all_there; /* not: its writer has not made it yet */
+	MDB_txn *read;			  /* kept; reset between reads */
+	MDB_txn *write;			  /* NULL outside db_write_begin() .. db_commit() */
 	bool reading;
 	int read_err, write_err; /* sticky; enum err */
 	bool map_full;
 };
 
-static const char *const table_names[DB_TABLES] = {"meta", "registry", "sessions"};
+static const char *const table_names[DB_TABLES] = {
+	[DB_META] = "meta",	[DB_REGISTRY] = "registry", [DB_SESSIONS] = "sessions",
+	[DB_TOKENS] = "tokens", [DB_KEYS] = "keys",	    [DB_SETTINGS] = "settings",
+};
 
 static char words[512];
 
@@ -132,10 +137,14 @@ check_schema(struct db *db, MDB_txn *txn)
 static int
 open_tables(struct db *db, MDB_txn *txn, unsigned flags)
 {
+	db->all_there = true;
 	for (int i = 0; i < DB_TABLES; i++) {
 		int rc = mdb_dbi_open(txn, table_names[i], flags, &db->tables[i]);
 
-		if (rc != 0)
+		db->there[i] = rc == 0;
+		if (rc == MDB_NOTFOUND && i >= TABLES_ALWAYS)
+			db->all_there = false;
+		else if (rc != 0)
 			return to_err(db, rc);
 	}
 	return 0;
@@ -264,6 +273,28 @@ db_close(struct db **ret)
 
 /* ---- reading ---- */
 
+/* The store was older than this program when it was opened, and its writer had not come yet. A
+ * transaction of its own: the handles stay only if it is committed. */
+static void
+look_for_tables(struct db *db)
+{
+	MDB_txn *txn;
+	int err;
+
+	if (db->all_there || db->env == NULL || mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) != 0)
+		return;
+	err = open_tables(db, txn, 0);
+	if (err == 0)
+		err = to_err(db, mdb_txn_commit(txn));
+	else
+		mdb_txn_abort(txn);
+	if (err == 0)
+		return;
+	for (int i = TABLES_ALWAYS; i < DB_TABLES; i++)
+		db->there[i] = false;
+	db->all_there = false;
+}
+
 static int
 renew(struct db *db)
 {
@@ -282,6 +313,7 @@ db_read_begin(struct db *db)
 	CHECK_MAGIC(db, DB_MAGIC);
 	ASSERT(!db->reading);
 	db->reading = true;
+	look_for_tables(db);
 	rc = renew(db);
 	if (rc == MDB_MAP_RESIZED) {
 		rc = mdb_env_set_mapsize(db->env, 0); /* what the writer made it */
@@ -308,7 +340,7 @@ static int
 get(struct db *db, MDB_txn *txn, enum db_table table, struct str key, struct str *ret)
 {
 	MDB_val k = to_val(key), v;
-	int rc = mdb_get(txn, db->tables[table], &k, &v);
+	int rc = db->there[table] ? mdb_get(txn, db->tables[table], &k, &v) : MDB_NOTFOUND;
 
 	if (rc == 0)
 		*ret = to_str(v);
@@ -321,8 +353,11 @@ scan(struct db *db, MDB_txn *txn, enum db_table table, struct str from,
 {
 	MDB_val k = to_val(from), v;
 	MDB_cursor *cursor;
-	int rc = mdb_cursor_open(txn, db->tables[table], &cursor);
+	int rc;
 
+	if (!db->there[table])
+		return 0;
+	rc = mdb_cursor_open(txn, db->tables[table], &cursor);
 	if (rc != 0)
 		return to_err(db, rc);
 	rc = mdb_cursor_get(cursor, &k, &v, from.n > 0 ? MDB_SET_RANGE : MDB_FIRST);
@@ -487,14 +522,14 @@ db_reader_check(struct db *db)
 }
 
 static int
-count(MDB_txn *txn, MDB_dbi table, uint64_t *ret)
+count(struct db *db, MDB_txn *txn, enum db_table table, uint64_t *ret)
 {
-	MDB_stat st;
-	int rc = mdb_stat(txn, table, &st);
+	MDB_stat st = {0};
+	int rc = db->there[table] ? mdb_stat(txn, db->tables[table], &st) : 0;
 
 	if (rc == 0)
 		*ret = st.ms_entries;
-	return rc;
+	return to_err(db, rc);
 }
 
 int
@@ -504,10 +539,10 @@ db_entries(struct db *db, enum db_table table, uint64_t *ret)
 
 	CHECK_MAGIC(db, DB_MAGIC);
 	if (db->write != NULL)
-		return to_err(db, count(db->write, db->tables[table], ret));
+		return count(db, db->write, table, ret);
 	err = db_read_begin(db);
 	if (err == 0)
-		err = to_err(db, count(db->read, db->tables[table], ret));
+		err = count(db, db->read, table, ret);
 	db_read_end(db);
 	return err;
 }

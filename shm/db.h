@@ -1,5 +1,5 @@
 /*
- * The LMDB environment: sessions and registry live in it.
+ * The LMDB environment: sessions, registry, tokens, keys and settings live in it.
  *
  * Opened after the fork, once per process. The keeper is the only writer; workers, checker and
  * controller open read-only. No WRITEMAP, no NOSYNC: a commit is an fsync. Readers keep one reset
@@ -31,7 +31,9 @@ int db_open(const char *dir, bool writer, unsigned max_readers, struct db **ret,
 	    const char **ret_words) MUST_CHECK;
 void db_close(struct db **);
 
-enum db_table { DB_META, DB_REGISTRY, DB_SESSIONS, DB_TABLES };
+/* A store of an earlier version lacks the later ones until its writer makes them, at its start:
+ * until then a reader finds them empty. */
+enum db_table { DB_META, DB_REGISTRY, DB_SESSIONS, DB_TOKENS, DB_KEYS, DB_SETTINGS, DB_TABLES };
 
 /* One read: begin renews the process's read transaction, end resets it. Nesting is a bug. Sticky:
  * after a failed begin, gets answer that error. Values point into the map and are valid until

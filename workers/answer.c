@@ -10,12 +10,14 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "proto/fields.h"
+#include "proto/redact.h"
 #include "proto/uuid.h"
 #include "workers/answer.h"
 #include "workers/request.h"
 #include "workers/route.h"
 
-#define HELD_MAX 65536 /* a CloneSessionResponse is some hundred bytes */
+/* a CloneSessionResponse is some hundred bytes; all of a session's configuration some ten KiB */
+#define HELD_MAX ((size_t)256 << 10)
 
 /* ---- the gateway's own answers ---- */
 
@@ -214,28 +216,71 @@ clone_bound(struct binder_ask *a, int err, const struct binder_found *found)
 		forward_trailers(r, GRPC_OK);
 }
 
+/* The one message that was held, out of its frame; STR_NONE when it is none, or no room. */
+static struct str
+take_held(struct rpc *r)
+{
+	size_t n = r->held.len;
+	char *message = arena_alloc(r->arena, n + 1);
+	struct grpc_prefix prefix;
+
+	if (message == NULL || n < GRPC_PREFIX)
+		return STR_NONE;
+	pool_take(&r->held, message, n);
+	if (grpc_prefix_get((const uint8_t *)message, &prefix) != 0 || prefix.compressed ||
+	    prefix.length != n - GRPC_PREFIX)
+		return STR_NONE;
+	return (struct str){message + GRPC_PREFIX, n - GRPC_PREFIX};
+}
+
 static void
 bind_clone(struct rpc *r)
 {
 	struct session_key key = {.user = r->key.user};
-	size_t n = r->held.len;
-	char *message = arena_alloc(r->arena, n + 1);
-	struct str id;
+	struct str message = take_held(r), id;
 
-	if (message == NULL || n < GRPC_PREFIX) {
+	if (message.p == NULL) {
 		broken(r, GRPC_INTERNAL, "the driver's CloneSessionResponse cannot be read");
 		return;
 	}
-	pool_take(&r->held, message, n);
-	pool_append(&r->held, message, n);
-	if (status_cloned_session((struct str){message + GRPC_PREFIX, n - GRPC_PREFIX}, &id) != 0 ||
-	    uuid_parse(id, key.id) != 0) {
+	pool_append(&r->held, message.p - GRPC_PREFIX, message.n + GRPC_PREFIX);
+	if (status_cloned_session(message, &id) != 0 || uuid_parse(id, key.id) != 0) {
 		broken(r, GRPC_INTERNAL, "the driver's CloneSessionResponse names no session");
 		return;
 	}
 	r->ask.done = clone_bound;
 	if (binder_bind_like(r->worker->binder, &r->ask, &key, &r->key) != 0)
 		(void)rpc_unavailable(r, "the cloned session could not be bound", 1000);
+}
+
+/* ---- Config: the driver's own token is not for clients ---- */
+
+static struct str
+driver_secret(const struct rpc *r)
+{
+	const struct registry_driver *d = worker_driver(r->worker, r->driver_id);
+	const struct conf_cluster *c =
+		d != NULL ? conf_cluster(r->worker->conf, d->cluster->name) : NULL;
+
+	return c != NULL ? c->token : STR_NONE;
+}
+
+static void
+redact(struct rpc *r)
+{
+	struct str message = take_held(r), clean;
+	uint8_t prefix[GRPC_PREFIX];
+	bool changed;
+
+	if (message.p == NULL ||
+	    redact_config(message, driver_secret(r), r->arena, &clean, &changed) != 0) {
+		broken(r, GRPC_INTERNAL, "the driver's ConfigResponse cannot be read");
+		return;
+	}
+	grpc_prefix_put(prefix, (uint32_t)clean.n);
+	pool_append(&r->held, prefix, sizeof prefix);
+	pool_append(&r->held, clean.p, clean.n);
+	forward_trailers(r, GRPC_OK);
 }
 
 /* Also for trailers-only answers (block is the response, and its end). */
@@ -256,7 +301,10 @@ take_trailers(struct rpc *r, bool only)
 	}
 	r->driver_ended = true;
 	if (r->holding && status == GRPC_OK) {
-		bind_clone(r);
+		if (r->method->id == METHOD_CONFIG)
+			redact(r);
+		else
+			bind_clone(r);
 		return;
 	}
 	if (only) {
@@ -296,7 +344,8 @@ take_response(struct rpc *r, bool end)
 		take_trailers(r, true);
 		return;
 	}
-	r->holding = r->method->id == METHOD_CLONE_SESSION;
+	r->holding = r->method->id == METHOD_CLONE_SESSION ||
+		     (r->method->id == METHOD_CONFIG && driver_secret(r).n > 0);
 	r->answered = true;
 	if (h2_respond(&r->client, forwarded(r, f, &r->answer_fields), false) != 0 ||
 	    arena_failed(r->arena))

@@ -15,6 +15,8 @@
 
 #define TOUCH_EVERY_MS 60000u
 #define TOUCHED_SIZE   4096 /* direct-mapped; a collision costs one more message */
+#define USED_SETS      1024
+#define USED_WAYS      4
 #define CHECK_EVERY_MS 250u
 #define WAITING_MAX    20000u
 
@@ -31,7 +33,7 @@ struct binder {
 	uint32_t next_id;
 	struct loop_timer check;
 	struct hash_key hash;
-	struct touched touched[TOUCHED_SIZE];
+	struct touched touched[TOUCHED_SIZE], used[USED_SETS][USED_WAYS];
 };
 
 static void
@@ -59,16 +61,60 @@ finish(struct binder *b, struct binder_ask *a, int err, const struct binder_foun
 }
 
 static void
+put_names(struct binder_found *found, struct str cluster, struct str team, struct str env)
+{
+	str_copy(found->cluster, sizeof found->cluster, cluster);
+	str_copy(found->team, sizeof found->team, team);
+	str_copy(found->env, sizeof found->env, env);
+}
+
+/* What stands may be another's binding, with other names than were asked for. It is on the disk. */
+static void
+fill_names(struct binder *b, const struct keeper_bind *asked, struct binder_found *found)
+{
+	struct session_key key = {.user = {asked->key.user, asked->key.user_len}};
+	struct db *db = b->worker->db;
+	struct session s;
+	int rc = db_read_begin(db);
+
+	memcpy(key.id, asked->key.id, sizeof key.id);
+	if (rc == 0)
+		rc = sessions_get(db, &key, &s);
+	if (rc == 0 && s.created_ms == found->created_ms)
+		put_names(found, s.cluster, s.team, s.env);
+	else /* it is gone again */
+		put_names(found, str_from(asked->cluster), str_from(asked->team),
+			  str_from(asked->env));
+	db_read_end(db);
+}
+
+static void
 got_bound(struct binder *b, const struct keeper_bound *m)
 {
-	struct binder_found found = {(enum session_state)m->state, m->driver_id, m->created_ms,
-				     m->created_ms};
+	struct binder_found found = {.state = (enum session_state)m->state,
+				     .driver_id = m->driver_id,
+				     .created_ms = m->created_ms,
+				     .seen_ms = m->created_ms};
 
 	for (struct binder_ask *a = b->first; a != NULL; a = a->next)
 		if (a->id == m->head.id) {
+			if (m->result == 0)
+				fill_names(b, &a->message, &found);
 			finish(b, a, m->result, &found);
 			return;
 		}
+}
+
+static void
+got_closed(struct binder *b, const struct keeper_closed *m)
+{
+	struct session_key key = {.user = {m->key.user, m->key.user_len}};
+
+	memcpy(key.id, m->key.id, sizeof key.id);
+	client_session_closed(b->worker, &key);
+	/* one of the workers is enough; one that leaves opens no connections any more */
+	if (b->worker->setup->seat.slot == 0 && !b->worker->draining)
+		errand_release(b->worker, &key, m->driver_id);
 }
 
 static void
@@ -79,14 +125,11 @@ got(void *arg, const struct msg_head *head)
 	if (head->type == KEEPER_BOUND && MSG_IS(head, keeper_bound)) {
 		got_bound(b, (const void *)head);
 	} else if (head->type == KEEPER_CLOSED && MSG_IS(head, keeper_closed)) {
-		const struct keeper_closed *m = (const void *)head;
-		struct session_key key = {.user = {m->key.user, m->key.user_len}};
+		got_closed(b, (const void *)head);
+	} else if (head->type == KEEPER_REVOKED && MSG_IS(head, keeper_revoked)) {
+		const struct keeper_revoked *m = (const void *)head;
 
-		memcpy(key.id, m->key.id, sizeof key.id);
-		client_session_closed(b->worker, &key);
-		/* one of the workers is enough; one that leaves opens no connections any more */
-		if (b->worker->setup->seat.slot == 0 && !b->worker->draining)
-			errand_release(b->worker, &key, m->driver_id);
+		client_token_revoked(b->worker, str_from(m->id));
 	}
 }
 
@@ -144,6 +187,15 @@ binder_free(struct binder **b)
 	*b = NULL;
 }
 
+/* An old mark that the keeper has not removed yet. */
+static bool
+is_swept(const struct session *s)
+{
+	uint64_t now = clock_wall_ms();
+
+	return s->state != SESSION_BOUND && now > s->seen_ms && now - s->seen_ms > SESSION_MARK_MS;
+}
+
 int
 binder_find(struct binder *b, const struct session_key *key, struct binder_found *ret)
 {
@@ -153,16 +205,17 @@ binder_find(struct binder *b, const struct session_key *key, struct binder_found
 
 	if (rc == 0)
 		rc = sessions_get(db, key, &s);
+	if (rc == 0 && is_swept(&s))
+		rc = E_NOT_FOUND;
+	if (rc == 0) { /* by field: to clear the names first would cost more than to copy them */
+		ret->state = s.state;
+		ret->driver_id = s.driver_id;
+		ret->created_ms = s.created_ms;
+		ret->seen_ms = s.seen_ms;
+		put_names(ret, s.cluster, s.team, s.env);
+	}
 	db_read_end(db);
-	if (rc != 0)
-		return rc == E_NOT_FOUND ? rc : E_IO;
-	uint64_t now = clock_wall_ms();
-	bool mark = s.state != SESSION_BOUND;
-	uint64_t age = now > s.seen_ms ? now - s.seen_ms : 0;
-	if (mark && age > SESSION_MARK_MS)
-		return E_NOT_FOUND; /* the keeper has not swept it yet */
-	*ret = (struct binder_found){s.state, s.driver_id, s.created_ms, s.seen_ms};
-	return 0;
+	return rc == 0 || rc == E_NOT_FOUND ? rc : E_IO;
 }
 
 void
@@ -220,6 +273,13 @@ binder_cancel(struct binder *b, struct binder_ask *a)
 }
 
 static void
+send_note(struct binder *b, const struct msg_head *head)
+{
+	if (msg_send(b->channel.fd, head) != 0)
+		log_debug(NULL, "keeper's queue is full: a note was dropped");
+}
+
+static void
 tell(struct binder *b, enum keeper_type type, const struct session_key *key, uint32_t driver_id,
      uint64_t created_ms)
 {
@@ -228,8 +288,7 @@ tell(struct binder *b, enum keeper_type type, const struct session_key *key, uin
 				.created_ms = created_ms};
 
 	put_key(&m.key, key);
-	if (msg_send(b->channel.fd, &m.head) != 0)
-		log_debug(NULL, "keeper's queue is full: a note was dropped");
+	send_note(b, &m.head);
 }
 
 void
@@ -246,6 +305,36 @@ binder_touch(struct binder *b, const struct session_key *key, const struct binde
 		return;
 	*t = (struct touched){h, now};
 	tell(b, KEEPER_TOUCH, key, 0, 0);
+}
+
+/* Of more tokens than there are ways some are said later: notes are never more than places. */
+static bool
+use_is_due(struct touched set[USED_WAYS], uint64_t hash, uint64_t now)
+{
+	struct touched *place = NULL;
+
+	for (unsigned i = 0; i < USED_WAYS; i++) {
+		if (set[i].key == 0 || now - set[i].at_ms >= TOUCH_EVERY_MS)
+			place = &set[i];
+		else if (set[i].key == hash)
+			return false;
+	}
+	if (place == NULL)
+		return false;
+	*place = (struct touched){hash, now};
+	return true;
+}
+
+void
+binder_token_used(struct binder *b, const uint8_t digest[TOKEN_DIGEST])
+{
+	uint64_t h = hash_sip(&b->hash, digest, TOKEN_DIGEST);
+	struct keeper_token_used m = {.head = {KEEPER_TOKEN_USED, sizeof m, 0}};
+
+	if (!use_is_due(b->used[h % USED_SETS], h, loop_ms(b->worker->loop)))
+		return;
+	memcpy(m.digest, digest, sizeof m.digest);
+	send_note(b, &m.head);
 }
 
 void

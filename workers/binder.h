@@ -3,7 +3,7 @@
  *
  * A look-up is one short read transaction. A binding is asked for over the keeper's channel and
  * answered after the commit; the asker embeds a struct binder_ask and is called back once, unless
- * it cancels. `touch`, `release` and `lost` are told, not asked.
+ * it cancels. `touch`, `release`, `lost` and `token_used` are told, not asked.
  */
 #pragma once
 #include <stdint.h>
@@ -18,6 +18,8 @@ struct binder_found {
 	enum session_state state;
 	uint32_t driver_id;
 	uint64_t created_ms, seen_ms;
+	/* NUL-terminated copies */
+	char cluster[SESSION_NAME_MAX], team[SESSION_NAME_MAX], env[SESSION_NAME_MAX];
 };
 
 struct binder_ask {
@@ -50,3 +52,5 @@ void binder_touch(struct binder *, const struct session_key *, const struct bind
 void binder_release(struct binder *, const struct session_key *, uint32_t driver_id);
 void binder_lost(struct binder *, const struct session_key *, uint32_t driver_id,
 		 uint64_t created_ms);
+/* The store shall say that this token was used; at most once a minute per token. */
+void binder_token_used(struct binder *, const uint8_t digest[TOKEN_DIGEST]);

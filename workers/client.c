@@ -77,6 +77,7 @@ on_closed(struct h2 *h2, int why)
 		c->next->prev = c->prev;
 	w->clients_count--;
 	counters_add(w->counters, COUNTER_connections_open, -1);
+	identity_unref(&c->certificate);
 	c->magic = 0;
 	free(c);
 	worker_maybe_leave(w);
@@ -172,5 +173,28 @@ client_session_closed(struct worker *w, const struct session_key *key)
 				closed.handle = str_from(r->session_text);
 				(void)rpc_refuse_with(r, &closed);
 			}
+		}
+}
+
+static bool
+is_by_token(const struct rpc *r, struct str id)
+{
+	const struct identity *who = r->who;
+
+	return r->state != RPC_DONE && who != NULL && str_eq(who->token_id, id);
+}
+
+void
+client_token_revoked(struct worker *w, struct str id)
+{
+	ASSERT(id.n > 0); /* else it would be that of everybody who has none */
+	authn_forget(w->authn, id);
+	for (struct client *c = w->clients; c != NULL; c = c->next)
+		for (struct h2_stream *s = c->h2.streams, *next; s != NULL; s = next) {
+			struct rpc *r = rpc_of_client(s);
+
+			next = s->next;
+			if (is_by_token(r, id))
+				(void)rpc_refuse(r, GRPC_UNAUTHENTICATED, "this token was revoked");
 		}
 }

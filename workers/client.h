@@ -7,7 +7,9 @@
 #include "h2/h2.h"
 #include "lib/sock.h"
 #include "shm/sessions.h"
+#include "shm/tokens.h"
 
+struct identity;
 struct worker;
 
 struct client {
@@ -16,8 +18,10 @@ struct client {
 	struct worker *worker;
 	struct client *prev, *next; /* of the worker */
 	struct sock_addr peer;
+	struct identity *certificate; /* whom the client's certificate names; NULL: not asked yet */
 	uint32_t id;
-	uint32_t rpcs; /* begun */
+	uint32_t rpcs;	 /* begun */
+	uint32_t slowed; /* of them, wait because of bad tokens from their address */
 	bool tls;
 };
 
@@ -28,5 +32,7 @@ unsigned client_end_all(struct worker *); /* UNAVAILABLE to every RPC under way;
 void client_close_all(struct worker *);	  /* at once */
 /* Ends every RPC under way of this session with SESSION_CLOSED (an administrator closed it). */
 void client_session_closed(struct worker *, const struct session_key *);
+/* Forgets this token (it was revoked) and ends every RPC under way of it with UNAUTHENTICATED. */
+void client_token_revoked(struct worker *, struct str id);
 /* "client=7 peer=127.0.0.1:4711" */
 const char *client_text(const struct client *, char *buf, size_t size);

@@ -13,6 +13,7 @@
 #include "workers/worker.h"
 
 struct binder;
+struct misgivings;
 struct driver_pool;
 struct client;
 struct acceptor;
@@ -26,14 +27,18 @@ struct worker {
 	struct loop *loop;
 	struct db *db;
 	struct registry *registry; /* renewed when its generation moves */
+	uint64_t settings_generation;
+	int rollout; /* percentage set live, or ROLLOUT_CONFIGURED */
 	struct counters_slot *counters;
 	struct health_row *health;
 	struct authn *authn;
 	struct binder *binder;
+	struct misgivings *misgivings;
 	struct driver_pool *drivers;
 	struct acceptor *acceptors;
 	struct client *clients; /* list */
 	unsigned clients_count;
+	unsigned slowed; /* RPCs that wait because of bad tokens from their address */
 	struct loop_timer second; /* registry, lost drivers, stale connections */
 	struct loop_timer drain_limit;
 	bool going, draining;

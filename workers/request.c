@@ -59,6 +59,20 @@ take_once(struct seen *seen, struct str *to, struct str value, const char *wrong
 	*to = value;
 }
 
+/* Whatever is said about the user must be true, so all of it must be the same. */
+static void
+take_user(const struct conf_names *names, struct str name, struct str value, struct rpc *r,
+	  struct seen *seen)
+{
+	for (unsigned i = 0; i < names->count; i++) {
+		if (!str_eq(name, names->names[i]))
+			continue;
+		if (r->user.p != NULL && !str_eq(r->user, value))
+			seen->wrong = "two different user headers";
+		r->user = value;
+	}
+}
+
 static void
 take_field(struct rpc *r, struct seen *seen, struct str name, struct str value)
 {
@@ -84,6 +98,7 @@ take_field(struct rpc *r, struct seen *seen, struct str name, struct str value)
 	case FIELD_OTHER:
 		take_preferred(&conf->header_team, name, value, &r->team, &seen->team_rank);
 		take_preferred(&conf->header_env, name, value, &r->env, &seen->env_rank);
+		take_user(&conf->header_user, name, value, r, seen);
 		break;
 	default: break;
 	}
@@ -308,6 +323,14 @@ request_envelope(struct rpc *r)
 	return r->head_waits ? STEP_ON : STEP_WAIT;
 }
 
+/* Answers to Config are read here (answer.c), so they must not come compressed. */
+static bool
+goes_on(const struct rpc *r, struct str name)
+{
+	return fields_forward_request(fields_name(name)) &&
+	       (r->method->id != METHOD_CONFIG || !str_eq(name, STR("grpc-accept-encoding")));
+}
+
 /* Rebuilt, not copied: pseudo-headers and te are ours, tokens are replaced, the timeout is what is
  * left of it. */
 static int
@@ -325,7 +348,7 @@ build_fields(struct rpc *r, const struct driver *d)
 		h2_fields_add(to, a, STR("grpc-timeout"), arena_str(a, str_from(left)));
 	}
 	for (unsigned i = 0; i < from->count; i++)
-		if (fields_forward_request(fields_name(h2_field_name(from, i))))
+		if (goes_on(r, h2_field_name(from, i)))
 			h2_fields_add(to, a, h2_field_name(from, i), h2_field_value(from, i));
 	return arena_failed(a) ? E_NOMEM : 0;
 }

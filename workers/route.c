@@ -6,8 +6,10 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "policy/still.h"
 #include "proto/uuid.h"
 #include "workers/answer.h"
+#include "workers/misgivings.h"
 #include "workers/route.h"
 
 #define ANONYMOUS "anonymous"
@@ -18,14 +20,15 @@ static enum rpc_step
 take_key(struct rpc *r)
 {
 	const struct envelope *e = &r->envelope;
-	struct str user = r->who.user;
+	const struct identity *who = r->who;
 
-	if (!r->who.verified)
-		user = e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS);
-	r->key.user = arena_str(r->arena, user);
-	r->user_name = r->who.verified ? r->key.user : arena_str(r->arena, e->user_name);
-	if (r->user_name.n == 0)
-		r->user_name = STR_NONE;
+	if (who->verified) {
+		r->key.user = who->user; /* the RPC has its reference */
+		r->user_name = who->name.n > 0 ? who->name : who->user;
+	} else {
+		r->key.user = arena_str(r->arena, e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS));
+		r->user_name = e->user_name.n > 0 ? arena_str(r->arena, e->user_name) : STR_NONE;
+	}
 	str_copy(r->session_text, sizeof r->session_text, e->session_id);
 	if (uuid_parse(e->session_id, r->key.id) != 0)
 		return rpc_refuse(r, GRPC_INVALID_ARGUMENT, "session_id is not a UUID");
@@ -107,16 +110,28 @@ static int
 pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusal)
 {
 	struct worker *w = r->worker;
+	char sni[SNI_SIZE]; /* wish.sni is read by nobody after this */
 	struct router_view view = {w->conf, w->registry, w->health,
-				   segment_driver_sessions(w->setup->segment)};
+				   segment_driver_sessions(w->setup->segment), w->rollout};
 	uint64_t key = hash_stable(r->key.id, sizeof r->key.id,
 				   hash_stable(r->key.user.p, r->key.user.n, 0));
 
 	r->wish.host = r->host;
 	r->wish.team = r->team;
 	r->wish.env = r->env;
-	r->wish.who = &r->who;
+	r->wish.sni = io_server_name(&r->conn->h2.io, sni);
+	r->wish.who = r->who;
 	return router_pick(&view, &r->wish, key, r->arena, ret, ret_refusal);
+}
+
+static enum rpc_step
+refuse_wish(struct rpc *r, const struct router_refusal *no)
+{
+	if (no->code == GRPC_UNAVAILABLE)
+		return rpc_unavailable(r, no->words, 1000);
+	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
+		misgivings_put(r->worker->misgivings, &r->key, no);
+	return rpc_refuse(r, no->code, no->words);
 }
 
 static enum rpc_step
@@ -125,11 +140,10 @@ bind_new(struct rpc *r)
 	struct worker *w = r->worker;
 	struct router_refusal no;
 
-	if (pick(r, &r->choice, &no) != 0) {
-		if (no.code == GRPC_UNAVAILABLE)
-			return rpc_unavailable(r, no.words, 1000);
+	if (misgivings_find(w->misgivings, &r->key, &no))
 		return rpc_refuse(r, no.code, no.words);
-	}
+	if (pick(r, &r->choice, &no) != 0)
+		return refuse_wish(r, &no);
 	registry_unref(&r->registry);
 	r->registry = registry_ref(w->registry);
 	r->ask.done = bind_done;
@@ -163,6 +177,14 @@ route_elsewhere(struct rpc *r)
 	return true;
 }
 
+static void
+take_pairs(struct rpc *r)
+{
+	router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
+	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
+		misgivings_drop(r->worker->misgivings, &r->key); /* asked anew */
+}
+
 static enum rpc_step
 unbound(struct rpc *r)
 {
@@ -171,9 +193,27 @@ unbound(struct rpc *r)
 	case UNBOUND_EMPTY: return answer_empty(r);
 	case UNBOUND_CREATE: break;
 	}
+	if (r->who->expired)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
 	if (r->method->id == METHOD_CONFIG && r->envelope.whole)
-		router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
+		take_pairs(r);
 	return bind_new(r);
+}
+
+/* A session that stands is used by who may use its team's clusters still; what was begun may be
+ * ended by whoever began it, also when his token is over meanwhile (auth.grace). */
+static enum rpc_step
+check_rights(struct rpc *r, const struct binder_found *b)
+{
+	const struct registry_driver *d = worker_driver(r->worker, b->driver_id);
+	const char *why;
+
+	if (r->who->expired && b->created_ms > r->who->expires_ms)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
+	if (!r->method->plan || still_allowed(r->worker->conf, r->who, str_from(b->team),
+					      d->cluster, r->arena, &why) == 0)
+		return STEP_ON;
+	return rpc_refuse(r, GRPC_PERMISSION_DENIED, why);
 }
 
 enum rpc_step
@@ -191,7 +231,7 @@ route_step(struct rpc *r)
 	case E_NOT_FOUND: return unbound(r);
 	default: return rpc_unavailable(r, "the session store cannot be read", 1000);
 	}
-	if (use_binding(r, &found) != STEP_ON)
+	if (use_binding(r, &found) != STEP_ON || check_rights(r, &found) != STEP_ON)
 		return STEP_END;
 	binder_touch(r->worker->binder, &r->key, &found);
 	return STEP_ON;

@@ -100,6 +100,7 @@ bury(void *arg)
 	pool_clear(&r->replay);
 	pool_clear(&r->held);
 	registry_unref(&r->registry);
+	identity_unref(&r->who);
 	r->magic = 0;
 	if (free_count >= FREE_MAX) {
 		arena_free(&r->arena);
@@ -133,8 +134,6 @@ rpc_maybe_free(struct rpc *r)
 		return;
 	ASSERT(r->state == RPC_DONE);
 	r->buried = true;
-	binder_cancel(r->worker->binder, &r->ask);
-	loop_timer_stop(&r->deadline);
 	rpc_uncount_running(r);
 	counters_add(r->worker->counters, COUNTER_rpcs_open, -1);
 	counters_add(r->worker->counters, COUNTER_bytes_from_clients, (int64_t)r->request_bytes);
@@ -163,6 +162,27 @@ enter(struct rpc *r, enum rpc_state state)
 	r->state = state;
 }
 
+static void
+be_quick(struct rpc *r)
+{
+	if (!r->slowed)
+		return;
+	r->slowed = false;
+	r->worker->slowed--;
+	r->conn->slowed--;
+}
+
+/* For whatever it waits. */
+static void
+stop_waiting(struct rpc *r)
+{
+	loop_timer_stop(&r->deadline);
+	binder_cancel(r->worker->binder, &r->ask);
+	authn_cancel(r->worker->authn, &r->keys);
+	loop_timer_stop(&r->slow);
+	be_quick(r);
+}
+
 void
 rpc_finish(struct rpc *r, unsigned status)
 {
@@ -170,19 +190,73 @@ rpc_finish(struct rpc *r, unsigned status)
 		return;
 	enter(r, RPC_DONE);
 	r->status = status;
-	loop_timer_stop(&r->deadline);
-	binder_cancel(r->worker->binder, &r->ask);
+	stop_waiting(r);
 	if (status != GRPC_OK)
 		counters_add(r->worker->counters, COUNTER_rpcs_failed, 1);
+}
+
+static void
+slow_is_over(void *arg)
+{
+	struct rpc *r = arg;
+
+	be_quick(r);
+	rpc_run(r);
+}
+
+/* Too many bad tokens came from this address: this one is looked at in a moment. */
+static enum rpc_step
+slow_down(struct rpc *r)
+{
+	struct worker *w = r->worker;
+
+	if (w->slowed >= AUTHN_SLOW_MAX || r->conn->slowed >= AUTHN_SLOW_CLIENT)
+		return rpc_unavailable(r, "too many bad tokens have come from this address",
+				       2 * AUTHN_SLOW_MS);
+	counters_add(w->counters, COUNTER_auth_slowed, 1);
+	w->slowed++;
+	r->conn->slowed++;
+	r->slowed = r->waited_slow = true;
+	loop_timer_start(w->loop, &r->slow, AUTHN_SLOW_MS, 0, slow_is_over, r);
+	return STEP_WAIT;
+}
+
+static void
+keys_came(struct authn_wait *x)
+{
+	rpc_run((struct rpc *)(void *)((char *)x - offsetof(struct rpc, keys)));
+}
+
+static enum rpc_step
+wait_for_keys(struct rpc *r)
+{
+	r->waited_keys = true;
+	if (authn_wait(r->worker->authn, &r->keys, keys_came) != 0)
+		return rpc_unavailable(r, "too many requests wait for keys of tokens", 1000);
+	return STEP_WAIT;
 }
 
 static enum rpc_step
 step_who(struct rpc *r)
 {
-	const char *why;
+	const struct authn_facts facts = {.authorization = r->authorization,
+					  .authentication = r->authentication,
+					  .user = r->user,
+					  .client = r->conn,
+					  .waited_keys = r->waited_keys,
+					  .waited_slow = r->waited_slow};
+	struct authn_answer a;
 
-	if (authn_check(r->worker->authn, r->authorization, r->authentication, &r->who, &why) != 0)
-		return rpc_refuse(r, GRPC_UNAUTHENTICATED, why);
+	switch (authn_check(r->worker->authn, &facts, &a)) {
+	case 0: break;
+	case E_AGAIN: return a.slow ? slow_down(r) : wait_for_keys(r);
+	default:
+		return a.code == GRPC_UNAVAILABLE ? rpc_unavailable(r, a.why, a.retry_ms)
+						  : rpc_refuse(r, a.code, a.why);
+	}
+	r->who = a.who;
+	if (r->who->expired && !r->method->grace)
+		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
 	return STEP_ON;
 }
 

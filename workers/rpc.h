@@ -43,16 +43,18 @@ struct rpc {
 	/* from the headers */
 	struct h2_fields headers; /* client.in may hold trailers by the time a driver is known */
 	const struct method *method;
-	struct str host, authorization, authentication, content_type, team, env;
+	struct str host, authorization, authentication, content_type, team, env, user;
 	struct loop_timer deadline;
 	uint64_t deadline_ns; /* monotonic; 0: none */
-	struct identity who;
+	struct identity *who; /* a reference; NULL before it is known */
+	struct authn_wait keys;
+	struct loop_timer slow;
 
 	/* from the envelope, and the way to a driver */
 	struct envelope envelope;
 	struct session_key key;
 	char session_text[40];
-	struct str user_name; /* as the client wrote it, when nobody verified another */
+	struct str user_name; /* as verified; as the client wrote it when nobody did */
 	struct binder_ask ask;
 	struct router_wish wish;
 	struct router_choice choice;
@@ -72,6 +74,8 @@ struct rpc {
 	unsigned status; /* grpc status at the end */
 
 	/* flags, in the order of a good life */
+	bool slowed;	      /* waits because of bad tokens from its address */
+	bool waited_slow, waited_keys;
 	bool head_waits;      /* a head is complete, its seal is due */
 	bool request_ended;   /* the client sent everything */
 	bool envelope_closed; /* and the envelope agreed */

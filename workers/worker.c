@@ -8,12 +8,15 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/pool.h"
+#include "policy/rollout.h"
+#include "shm/settings.h"
 #include "workers/accept.h"
 #include "workers/authn.h"
 #include "workers/binder.h"
 #include "workers/client.h"
 #include "workers/context.h"
 #include "workers/driver_pool.h"
+#include "workers/misgivings.h"
 #include "workers/rpc.h"
 
 #define WORKER_MAGIC	 0x574F524Bu
@@ -26,8 +29,29 @@
 
 static int exit_status;
 
-void
-worker_refresh(struct worker *w)
+/* What cannot be read leaves what was read last in force. */
+static void
+refresh_settings(struct worker *w)
+{
+	uint64_t now = atomic_load_explicit(segment_generation(w->setup->segment, SEGMENT_SETTINGS),
+					    memory_order_acquire);
+	int rollout, rc;
+
+	if (now == w->settings_generation)
+		return;
+	w->settings_generation = now;
+	rc = db_read_begin(w->db);
+	if (rc == 0)
+		rc = settings_rollout(w->db, &rollout);
+	db_read_end(w->db);
+	if (rc == 0)
+		w->rollout = rollout;
+	else
+		log_error(NULL, "cannot read the settings: %s", err_text(rc));
+}
+
+static void
+refresh_registry(struct worker *w)
 {
 	uint64_t now = atomic_load_explicit(segment_registry_generation(w->setup->segment),
 					    memory_order_acquire);
@@ -43,6 +67,13 @@ worker_refresh(struct worker *w)
 	}
 	registry_unref(&w->registry);
 	w->registry = fresh;
+}
+
+void
+worker_refresh(struct worker *w)
+{
+	refresh_settings(w);
+	refresh_registry(w);
 }
 
 bool
@@ -177,15 +208,20 @@ open_store(void *arg)
 int
 worker_run(const struct worker_setup *setup)
 {
-	struct worker w = {.magic = WORKER_MAGIC, .setup = setup, .conf = setup->conf};
+	struct worker w = {.magic = WORKER_MAGIC,
+			   .setup = setup,
+			   .conf = setup->conf,
+			   .settings_generation = UINT64_MAX,
+			   .rollout = ROLLOUT_CONFIGURED};
 
 	w.child = (struct child){.go = go, .drain = drain, .arg = &w};
 	child_enter(&w.child, &setup->seat, setup->segment);
 	w.loop = w.child.loop;
 	w.counters = &segment_counters(setup->segment)[setup->seat.row];
 	w.health = segment_health(setup->segment);
-	w.authn = authn_new(setup->conf);
+	w.authn = authn_new(&w);
 	w.binder = binder_new(&w);
+	w.misgivings = misgivings_new();
 	w.drivers = driver_pool_new(&w);
 	loop_timer_start(w.loop, &w.second, 1, OPEN_RETRY_MS, open_store, &w);
 	loop_run(w.loop);
@@ -196,6 +232,7 @@ worker_run(const struct worker_setup *setup)
 	rpc_trim();
 	driver_pool_free(&w.drivers);
 	binder_free(&w.binder);
+	misgivings_free(&w.misgivings);
 	authn_free(&w.authn);
 	registry_unref(&w.registry);
 	db_close(&w.db);

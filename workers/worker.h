@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <openssl/ssl.h>
+#include <stdint.h>
 #include "conf/conf.h"
 #include "shm/child.h"
 #include "shm/segment.h"
@@ -26,6 +27,7 @@ struct worker_setup {
 	const struct worker_listener *listeners;
 	unsigned listeners_count;
 	SSL_CTX *const *driver_tls; /* by index of conf->clusters; NULL entries: h2c */
+	const uint8_t *pepper;	    /* PEPPER_SIZE bytes (shm/pepper.h) */
 	int keeper_fd, checker_fd;
 };
 

@@ -1,5 +1,6 @@
 """Fixtures. Drivers live for the whole session, gateways for a module unless a test breaks them."""
 
+import os
 import pathlib
 import sys
 
@@ -7,13 +8,16 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness import gateway as gateways  # noqa: E402
 from harness import package  # noqa: E402
 from harness.certs import Authority  # noqa: E402
 from harness.client import Way  # noqa: E402
 from harness.fake import Fake  # noqa: E402
 from harness.gateway import BUILD, ROOT, Gateway  # noqa: E402
+from harness.oidc import Provider  # noqa: E402
 from harness.sail import Sail  # noqa: E402
 from harness.spark import Driver  # noqa: E402
+from harness.tokens import Issuer  # noqa: E402
 
 HAVE_GATEWAY = (BUILD / "sparkgwd").exists()
 
@@ -31,6 +35,15 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="only with --long"))
+
+
+@pytest.fixture
+def unsanitized(monkeypatch):
+    """Gateways of the release build: sanitizers change how much memory is used, and what of it may be seen."""
+    if gateways.SANITIZED:
+        release = pathlib.Path(os.environ.get("SPARKGW_RELEASE", ROOT / "build-release"))
+        assert (release / "sparkgwd").exists(), f"no release build in {release}"
+        monkeypatch.setattr(gateways, "BUILD", release)
 
 
 @pytest.fixture(scope="session")
@@ -143,13 +156,48 @@ def python35():
 
 
 @pytest.fixture(scope="module")
-def setup(authority, tmp_path_factory):
-    """One gateway for a module, and the driver behind it, which changes its behaviour from test to test."""
-    if not HAVE_GATEWAY:
-        pytest.skip(f"no sparkgwd in {BUILD}")
-    fake = Fake().start()
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority, [fake.address], workers=1).start()
-    yield gateway, fake
-    gateway.check_descriptors()
-    gateway.stop()
-    fake.stop()
+def make_setup(authority, tmp_path_factory):
+    """Makes gateways that live for a module, each with a driver that changes its behaviour from test to test.
+
+    clusters: {name: what else stands in its block}, each with a driver of its own; then all drivers are given."""
+    made = []
+
+    def make(clusters=None, **changes):
+        if not HAVE_GATEWAY:
+            pytest.skip(f"no sparkgwd in {BUILD}")
+        rows = clusters or {"eng-prod": {}}
+        fakes = [Fake(name).start() for name in rows]
+        gateway = Gateway(tmp_path_factory.mktemp("gateway"), authority,
+                          {name: [fake.address] for name, fake in zip(rows, fakes)}, **{"workers": 1, **changes})
+        for row in gateway.conf["clusters"]:
+            row.update(rows[row["name"]])
+        gateway.write()
+        made.append((gateway, fakes))
+        gateway.start()
+        return gateway, fakes if clusters else fakes[0]
+    yield make
+    for gateway, fakes in made:
+        gateway.check_descriptors()
+        gateway.stop()
+        for fake in fakes:
+            fake.stop()
+
+
+@pytest.fixture(scope="module")
+def setup(make_setup):
+    """One gateway for a module, and the driver behind it."""
+    return make_setup()
+
+
+@pytest.fixture(scope="session")
+def issuer():
+    """Of tokens by hand."""
+    return Issuer()
+
+
+@pytest.fixture
+def provider(tmp_path):
+    """A real identity provider, for a test that changes it."""
+    provider = Provider(tmp_path / "provider").start()
+    yield provider
+    provider.stop()

@@ -122,6 +122,21 @@ def test_secret_file_that_others_may_read(small):
     assert done.returncode == 1 and "tokens" in done.stderr
 
 
+def test_pepper_is_made_once_and_must_be_closed_to_others(make_gateway, fake):
+    gateway = make_gateway([fake])
+    pepper = gateway.folder / "state" / "keys" / "pepper"
+    first = pepper.read_bytes()
+    assert len(first) == 32 and pepper.stat().st_mode & 0o777 == 0o600 and pepper.parent.stat().st_mode & 0o777 == 0o700
+    gateway.reload()
+    gateway.stop()
+    pepper.chmod(0o644)
+    done = daemon("-c", gateway.file)
+    assert done.returncode == 1 and f"{pepper}: open to others (mode 0644); do chmod o= on it" in done.stderr
+    pepper.chmod(0o600)
+    gateway.start()
+    assert pepper.read_bytes() == first
+
+
 def test_second_gateway_in_the_same_folder_is_refused(small):
     done = daemon("-c", small.file)
     assert done.returncode == 1 and done.stderr

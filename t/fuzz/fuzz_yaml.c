@@ -15,19 +15,33 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int
-read_nothing(const char *path, char *buf, size_t size, size_t *ret_n, char *words,
-	     size_t words_size)
+hand_out(struct str content, char *buf, size_t size, size_t *ret_n)
 {
-	static const char content[] = "token user group,group";
-
-	if (size < sizeof(content))
+	if (size < content.n)
 		return E_LIMIT;
-	memcpy(buf, content, sizeof(content) - 1);
-	*ret_n = sizeof(content) - 1;
+	memcpy(buf, content.p, content.n);
+	*ret_n = content.n;
 	return 0;
 }
 
-static const struct secret_reader nowhere = {read_nothing};
+static int
+read_tokens(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size)
+{
+	return hand_out(STR("token user group,group"), buf, size, ret_n);
+}
+
+/* A key set, and an authority for those who look for nothing but its first line. */
+static int
+read_keys(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size)
+{
+	static const char text[] = "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\","
+				   "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}],"
+				   "\"ca\":\"-----BEGIN CERTIFICATE-----\"}";
+
+	return hand_out(STR(text), buf, size, ret_n);
+}
+
+static const struct secret_reader nowhere = {read_tokens, read_keys};
 
 static void
 check_errors(const struct conf *c, const struct conf_error *errors)

@@ -1,7 +1,7 @@
 /*
  * For t/tools/manuals. Without an argument: the table of keys, one line each, as path, type,
- * default, bounds and help with tabs between. With a file: the keys that stand in it, as paths of
- * the table.
+ * default, bounds, help and the types of block that alone have it, with tabs between. With a file:
+ * the keys that stand in it, as paths of the table.
  */
 #include <stdio.h>
 #include "conf/schema.h"
@@ -18,9 +18,10 @@ print_table(void)
 	for (size_t i = 0; i < schema_count; i++) {
 		const struct schema_row *r = &schema_rows[i];
 
-		printf("%s\t%s\t%s\t%s\t%s\n", r->path, schema_type_text(r),
+		printf("%s\t%s\t%s\t%s\t%s\t%s\n", r->path, schema_type_text(r),
 		       r->fallback != NULL ? r->fallback : "",
-		       schema_bounds_text(r, bounds, sizeof(bounds)), r->help);
+		       schema_bounds_text(r, bounds, sizeof(bounds)), r->help,
+		       r->types != NULL ? r->types : "");
 	}
 }
 

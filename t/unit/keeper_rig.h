@@ -3,8 +3,12 @@
  * controller.
  */
 #pragma once
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include "keeper/keeper.h"
 #include "keeper/talk.h"
 #include "lib/clock.h"
@@ -283,4 +287,51 @@ static inline unsigned
 rig_count(unsigned slot)
 {
 	return atomic_load(&segment_driver_sessions(rig.segment)[slot]);
+}
+
+static inline size_t
+rig_commits(void)
+{
+	MDB_envinfo info;
+	MDB_env *env;
+
+	cr_assert_eq(mdb_env_create(&env), 0);
+	cr_assert_eq(mdb_env_open(env, scratch, MDB_RDONLY, 0), 0);
+	cr_assert_eq(mdb_env_info(env, &info), 0);
+	mdb_env_close(env);
+	return info.me_last_txnid;
+}
+
+/* ---- a disk that fills ---- */
+
+static inline bool
+rig_wait_for_ok(uint32_t want)
+{
+	for (int i = 0; i < 500; i++) {
+		if (atomic_load(segment_keeper_ok(rig.segment)) == want)
+			return true;
+		usleep(10 * 1000);
+	}
+	return false;
+}
+
+static inline void
+rig_small_disk(void)
+{
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", scratch, "tmpfs", 0, "size=1m,mode=700") != 0)
+		cr_skip_test("a small tmpfs cannot be mounted here: %s", strerror(errno));
+}
+
+/* A descriptor whose file is all the room there was: cut it to have room again. */
+static inline int
+rig_fill_disk(void)
+{
+	static char big[64 * 1024];
+	int fd = open(scratch_path("ballast"), O_WRONLY | O_CREAT, 0600);
+
+	while (write(fd, big, sizeof(big)) > 0 || write(fd, big, 512) > 0)
+		continue;
+	return fd;
 }

@@ -15,84 +15,13 @@
 #include "conf/secret.h"
 #include "lib/clock.h"
 #include "shm/segment.h"
+#include "t/unit/conf_rig.h"
 
-#define N(a) (sizeof(a) / sizeof((a)[0]))
-
-static struct conf *conf;
-static struct conf_error *errors;
-
-static void
-teardown(void)
-{
-	conf_free(&conf);
-}
-
-TestSuite(conf, .fini = teardown);
-
-/* Files that exist only here. */
-static int
-read_fake(const char *path, char *buf, size_t size, size_t *ret_n, char *words, size_t words_size)
-{
-	static const char *const files[][2] = {
-		{"/t/spark.token", "\n s3cret-of-spark \n"},
-		{"/t/fe-prod.token", "s3cret-of-fe"},
-		{"/t/empty.token", " \n\n"},
-		{"/t/two.token", "s3cret words"},
-		{"/t/tokens",
-		 "# who\ns3cret-a alice eng,ops\n\n\ts3cret-b\tbob\r\ns3cret-c carol eng"},
-		{"/t/bad", "s3cret-a\ns3cret-b bob x y\ns3cret-c carol a,,b\n\x01s3 dan\n"},
-		{"/t/twins", "s3cret alice\ns3cret-x carol\ns3cret bob\n"},
-		{"/t/none", "# nobody\n"},
-	};
-
-	for (size_t i = 0; i < N(files); i++) {
-		if (strcmp(path, files[i][0]) != 0)
-			continue;
-		*ret_n = strlen(files[i][1]);
-		cr_assert_leq(*ret_n, size);
-		memcpy(buf, files[i][1], *ret_n);
-		return 0;
-	}
-	snprintf(words, words_size, "not here");
-	return E_IO;
-}
-
-static const struct secret_reader fake = {read_fake};
-
-static int
-load(const char *text)
-{
-	conf_free(&conf);
-	return load_text("/t/gw.yaml", str_from(text), &fake, &conf, &errors);
-}
-
-/* All errors as they would be printed, without the file's name. */
-static const char *
-all_errors(void)
-{
-	static char text[8192];
-	size_t at = 0;
-
-	text[0] = '\0';
-	for (const struct conf_error *e = errors; e != NULL && at + 1024 < sizeof(text);
-	     e = e->next) {
-		char line[1024];
-
-		conf_error_text(conf, e, line, sizeof(line));
-		cr_expect(strncmp(line, "/t/gw.yaml:", 11) == 0, "%s", line);
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s", line + 11);
-	}
-	return text;
-}
-
-#define EXPECT_STR(s, text) cr_expect(str_eq(s, STR(text)), "%.*s", STR_ARG(s))
-
-/* Two lines that make a whole configuration; what a case adds begins at line 3. */
-#define BASE "listeners: [{address: \"127.0.0.1:15003\"}]\nauth: {required: false}\n"
+TestSuite(conf, .fini = rig_teardown);
 
 Test(conf, defaults)
 {
-	cr_assert_eq(load(BASE), 0, "%s", all_errors());
+	cr_assert_eq(rig_load(BASE), 0, "%s", rig_errors());
 	cr_expect(conf->workers >= 1 && conf->workers <= 256);
 	cr_expect_null(conf->region.p);
 	EXPECT_STR(conf->state_dir, "/var/lib/sparkgw");
@@ -167,7 +96,7 @@ Test(conf, everything)
 	const struct conf_cluster *fe;
 	const struct conf_token *bob;
 
-	cr_assert_eq(load(full), 0, "%s", all_errors());
+	cr_assert_eq(rig_load(full), 0, "%s", rig_errors());
 	cr_expect_eq(conf->workers, 3);
 	EXPECT_STR(conf->state_dir, "/t/state");
 	EXPECT_STR(conf->log_file, "/t/log/gw.log");
@@ -204,60 +133,6 @@ Test(conf, everything)
 
 /* ---- printing ---- */
 
-static bool equal_block(const struct schema_row *, const char *, const char *);
-
-static bool
-equal_row(const struct schema_row *row, const char *a, const char *b)
-{
-	const char *x = a + row->at, *y = b + row->at;
-	const struct str *s = (const void *)x, *t = (const void *)y;
-	unsigned count = 1;
-
-	if (row->type == SCHEMA_MAP) {
-		if (row->has_at != SCHEMA_NOWHERE && a[row->has_at] != b[row->has_at])
-			return false;
-		return equal_block(row, x, y);
-	}
-	if (row->type == SCHEMA_U32 || row->type == SCHEMA_ENUM)
-		return memcmp(x, y, sizeof(uint32_t)) == 0;
-	if (row->type == SCHEMA_DURATION || row->type == SCHEMA_SIZE)
-		return memcmp(x, y, sizeof(uint64_t)) == 0;
-	if (row->type == SCHEMA_BOOL)
-		return *x == *y;
-	if (row->type == SCHEMA_ADDRESS)
-		return sock_addr_eq((const void *)x, (const void *)y);
-	if (row->type == SCHEMA_LIST || row->type == SCHEMA_STRS) {
-		count = *(const unsigned *)(const void *)(a + row->count_at);
-		if (memcmp(a + row->count_at, b + row->count_at, sizeof(count)) != 0)
-			return false;
-		s = *(const struct str *const *)(const void *)x;
-		t = *(const struct str *const *)(const void *)y;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		size_t at = i * row->size;
-
-		if (row->type == SCHEMA_LIST &&
-		    !equal_block(row, (const char *)s + at, (const char *)t + at))
-			return false;
-		if (row->type != SCHEMA_LIST && !(str_eq(s[i], t[i]) && !s[i].p == !t[i].p))
-			return false;
-	}
-	return true;
-}
-
-static bool
-equal_block(const struct schema_row *block, const char *a, const char *b)
-{
-	const struct schema_row *row;
-
-	for (row = schema_next(block, NULL); row != NULL; row = schema_next(block, row))
-		if (!equal_row(row, a, b)) {
-			cr_log_error("not equal: %s", row->path);
-			return false;
-		}
-	return true;
-}
-
 Test(conf, what_is_printed_loads_to_the_same)
 {
 	static const char *const texts[] = {
@@ -270,22 +145,8 @@ Test(conf, what_is_printed_loads_to_the_same)
 		BASE "state_dir: \"a b: c\"\nworkers: auto\ndrain_timeout: 0\nheaders: {env: []}\n",
 	};
 
-	for (size_t i = 0; i < N(texts); i++) {
-		struct conf *first;
-		struct buf out;
-
-		buf_init(&out, 1u << 20);
-		cr_assert_eq(load(texts[i]), 0, "%s", all_errors());
-		cr_assert_eq(conf_print(conf, &out), 0);
-		cr_expect_null(strstr(buf_cstr(&out), "s3cret"));
-		first = conf;
-		conf = NULL;
-		cr_assert_eq(load(buf_cstr(&out)), 0, "%s\n%s", all_errors(), buf_cstr(&out));
-		cr_expect(equal_block(NULL, (const char *)first, (const char *)conf), "%s",
-			  buf_cstr(&out));
-		conf_free(&first);
-		buf_free(&out);
-	}
+	for (size_t i = 0; i < N(texts); i++)
+		rig_print_and_load(texts[i]);
 }
 
 Test(conf, printing_into_a_full_buffer_fails)
@@ -293,7 +154,7 @@ Test(conf, printing_into_a_full_buffer_fails)
 	struct buf out;
 
 	buf_init(&out, 100);
-	cr_assert_eq(load(BASE), 0);
+	cr_assert_eq(rig_load(BASE), 0);
 	cr_expect_eq(conf_print(conf, &out), E_NOMEM);
 	buf_free(&out);
 }
@@ -377,16 +238,6 @@ static const struct refusal {
 	 "2:1: auth.providers: needs at least one provider because auth.required is true; without "
 	 "any, "
 	 "say auth.required: false\n"},
-	{"listeners: [{address: \"127.0.0.1:1\"}]\nauth:\n  providers:\n"
-	 "    - {name: okta, type: oidc, issuer: x}\n    - {name: okta, type: static, tokens_file: "
-	 "none}\n",
-	 "4:7: auth.providers[0].tokens_file: is missing: lines of \"TOKEN USER [GROUP,GROUP]\"; "
-	 "not "
-	 "readable by others\n"
-	 "4:26: auth.providers[0].type: 'oidc' is not known here; accepted: static\n"
-	 "4:32: auth.providers[0].issuer: unknown key\n"
-	 "5:14: auth.providers[1].name: 'okta' is used twice (first at line 4)\n"
-	 "5:47: auth.providers[1].tokens_file: /t/none: no tokens in it\n"},
 	/* teams and clusters */
 	{BASE "teams:\n  - name: a\n  - name: b\n  - name: a\n",
 	 "6:11: teams[2].name: 'a' is used twice (first at line 4)\n"},
@@ -458,13 +309,8 @@ static const struct refusal {
 
 Test(conf, refuses_with_place_and_words)
 {
-	for (size_t i = 0; i < N(refusals); i++) {
-		cr_expect_eq(load(refusals[i].text), E_SYNTAX, "%s", refusals[i].text);
-		cr_expect_str_eq(all_errors(), refusals[i].errors,
-				 "--- %s--- got\n%s--- wanted\n%s", refusals[i].text, all_errors(),
-				 refusals[i].errors);
-		cr_expect_null(strstr(all_errors(), "s3cret"));
-	}
+	for (size_t i = 0; i < N(refusals); i++)
+		rig_refuses(refusals[i].text, refusals[i].errors);
 }
 
 Test(conf, a_name_has_at_most_63_bytes)
@@ -475,7 +321,7 @@ Test(conf, a_name_has_at_most_63_bytes)
 		snprintf(
 			text, sizeof(text), BASE "region: %.*s\n", n,
 			"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
-		cr_expect_eq(load(text), n == 63 ? 0 : E_SYNTAX, "%d", n);
+		cr_expect_eq(rig_load(text), n == 63 ? 0 : E_SYNTAX, "%d", n);
 	}
 }
 
@@ -498,12 +344,12 @@ Test(conf, drivers_fit_the_shared_segment)
 	cr_assert_eq(CHECK_DRIVERS_MAX, SEGMENT_DRIVERS);
 	buf_init(&text, 1u << 20);
 	put_clusters(&text, 2, CHECK_DRIVERS_MAX / 2);
-	cr_expect_eq(load(buf_cstr(&text)), 0);
+	cr_expect_eq(rig_load(buf_cstr(&text)), 0);
 	buf_clear(&text);
 	put_clusters(&text, 2, CHECK_DRIVERS_MAX / 2 + 1);
-	cr_expect_eq(load(buf_cstr(&text)), E_SYNTAX);
+	cr_expect_eq(rig_load(buf_cstr(&text)), E_SYNTAX);
 	cr_expect_str_eq(
-		all_errors(),
+		rig_errors(),
 		"3:1: clusters: 1026 drivers in all clusters, at most 1024 are possible\n");
 	buf_free(&text);
 }
@@ -518,7 +364,7 @@ Test(conf, nonsense_stays_cheap)
 	buf_add_str(&text, STR(BASE));
 	for (unsigned i = 0; i < 9000; i++)
 		buf_printf(&text, "nonsense_%u: x\n", i);
-	cr_expect_eq(load(buf_cstr(&text)), E_SYNTAX);
+	cr_expect_eq(rig_load(buf_cstr(&text)), E_SYNTAX);
 	for (const struct conf_error *e = errors; e != NULL; e = e->next)
 		count++;
 	cr_expect_eq(count, 101);
@@ -531,10 +377,10 @@ Test(conf, errors_found_later_are_sorted_in)
 {
 	char text[200];
 
-	cr_assert_eq(load(BASE), 0);
+	cr_assert_eq(rig_load(BASE), 0);
 	conf_error_add(conf, &errors, 9, "b", "second");
 	conf_error_add(conf, &errors, 2, "a", "first %d", 1);
-	cr_expect_str_eq(all_errors(), "2: a: first 1\n9: b: second\n");
+	cr_expect_str_eq(rig_errors(), "2: a: first 1\n9: b: second\n");
 	cr_expect_eq(conf_error_text(conf, errors, text, 5),
 		     (int)strlen("/t/gw.yaml:2: a: first 1\n"));
 	cr_expect_str_eq(text, "/t/g");
@@ -655,42 +501,21 @@ Test(conf_files, a_relative_path_of_the_file)
 	cr_expect(conf->path.p[0] == '/' && str_ends(conf->path, STR("/gw.yaml")));
 }
 
-/* ---- the sample ---- */
-
-/* "#key: value" becomes "key: value"; what has a blank behind its # is a comment. */
-static void
-uncomment(char *text)
-{
-	for (char *line = text; line != NULL; line = strchr(line, '\n')) {
-		line += strspn(line, "\n ");
-		if (line[0] == '#' && line[1] >= 'a' && line[1] <= 'z')
-			memmove(line, line + 1, strlen(line));
-	}
-}
-
-Test(conf, the_sample_loads_also_with_all_keys)
-{
-	static char text[65536];
-	char path[4096];
-	FILE *file;
-
-	if (getenv("top_srcdir") == NULL)
-		cr_skip_test("top_srcdir is not set");
-	snprintf(path, sizeof(path), "%s/etc/sparkgw.yaml", getenv("top_srcdir"));
-	file = fopen(path, "re");
-	cr_assert_not_null(file, "%s", path);
-	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-	fclose(file);
-	cr_expect_eq(load(text), 0, "%s", all_errors());
-	cr_expect_not(conf->clusters[0].has_tls);
-	uncomment(text);
-	cr_expect_eq(load(text), 0, "%s", all_errors());
-	cr_assert(conf->clusters[0].has_tls);
-	EXPECT_STR(conf->clusters[0].tls.server_name, "spark");
-	EXPECT_STR(conf->clusters[0].token, "s3cret-of-fe");
-}
-
 /* ---- the schema itself ---- */
+
+/* One or two, known to the row `type` beside this one, which is filled before it. */
+static void
+expect_types(const struct schema_row *row, struct str types)
+{
+	const struct schema_row *type = schema_type_row(row);
+	unsigned count = 0;
+
+	cr_expect_lt(type, row, "%s", row->path);
+	for (; types.p != NULL; count++)
+		cr_expect_geq(schema_word(type->words, str_cut(types, ' ', &types)), 0, "%s",
+			      row->path);
+	cr_expect_leq(count, 2, "%s", row->path);
+}
 
 Test(schema, rows_are_sound)
 {
@@ -704,6 +529,8 @@ Test(schema, rows_are_sound)
 		cr_expect(!r->required || r->fallback == NULL, "%s", r->path);
 		cr_expect_leq(r->min, r->max, "%s", r->path);
 		cr_expect(r->type != SCHEMA_ENUM || r->words != NULL, "%s", r->path);
+		if (r->types != NULL)
+			expect_types(r, str_from(r->types));
 	}
 }
 

@@ -369,6 +369,91 @@ Test(db, a_file_of_something_else_is_left_alone)
 	expect_refused(false, E_SYNTAX, scratch);
 }
 
+/* ---- a store of an earlier version ---- */
+
+static void
+make_old_store(void)
+{
+	put_foreign("meta", "schema", "1");
+	put_foreign("registry", "x", "1");
+	put_foreign("sessions", "old", "kept");
+}
+
+static int
+collect_nothing(void *arg, struct str key, struct str value)
+{
+	(void)key;
+	(void)value;
+	*(int *)arg += 1;
+	return 0;
+}
+
+/* What stands under "a" there: its value's length, 0 when nothing. */
+static size_t
+look_in_table(struct db *db, enum db_table table)
+{
+	struct str value = STR_NONE;
+	uint64_t entries = 99;
+	int err, seen = 0;
+
+	cr_assert_eq(db_read_begin(db), 0);
+	err = db_get(db, table, STR("a"), &value);
+	cr_expect(err == 0 || err == E_NOT_FOUND);
+	cr_expect_eq(db_scan(db, table, STR_NONE, collect_nothing, &seen), 0);
+	db_read_end(db);
+	cr_expect_eq(db_entries(db, table, &entries), 0);
+	cr_expect_eq((int)entries, seen, "table %d", (int)table);
+	cr_expect_eq(seen, err == 0, "table %d", (int)table);
+	return value.n;
+}
+
+static int
+read_an_old_store(struct step *step)
+{
+	struct db *db = open_db(false);
+	int wrong = 0;
+
+	for (enum db_table t = DB_TOKENS; t <= DB_SETTINGS; t++)
+		wrong += look_in_table(db, t) != 0;
+	wrong += strcmp(look(db, "old"), "kept") != 0;
+	signal_step(step->to_parent[1]);
+	await_step(step->to_child[0]);
+	for (enum db_table t = DB_TOKENS; t <= DB_SETTINGS; t++)
+		wrong += look_in_table(db, t) != t;
+	wrong += strcmp(look(db, "old"), "kept") != 0;
+	db_close(&db);
+	return wrong;
+}
+
+Test(db, tables_that_are_not_made_yet_are_empty_until_they_are)
+{
+	struct step step;
+	struct db *db;
+	pid_t pid;
+
+	make_old_store();
+	cr_assert(pipe(step.to_child) == 0 && pipe(step.to_parent) == 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(read_an_old_store(&step));
+	await_step(step.to_parent[0]);
+	db = open_db(true);
+	cr_expect_str_eq(look(db, "old"), "kept");
+	cr_assert_eq(db_write_begin(db), 0);
+	for (enum db_table t = DB_TOKENS; t <= DB_SETTINGS; t++)
+		db_put(db, t, STR("a"), (struct str){"xxxxxxxx", t});
+	cr_assert_eq(db_commit(db), 0);
+	signal_step(step.to_child[1]);
+	cr_expect_eq(scratch_wait(pid), 0);
+	db_close(&db);
+}
+
+Test(db, a_store_without_its_first_tables_is_not_ours)
+{
+	put_foreign("meta", "schema", "1");
+	expect_refused(false, E_NOT_FOUND, "");
+}
+
 /* ---- disks that fail ---- */
 
 /* The two descriptors LMDB has of its file: for data, and for the root pages. */

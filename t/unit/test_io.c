@@ -4,15 +4,13 @@
  */
 #include <netinet/in.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/sock.h"
 #include "lib/tls.h"
-#include "t/unit/scratch.h"
+#include "t/unit/certs.h"
 
 #define AHEAD	 65536 /* bytes produced before they are sent */
 #define PAIRS	 24
@@ -20,100 +18,41 @@
 
 /* ---- certificates ---- */
 
-struct identity {
-	EVP_PKEY *key;
-	X509 *x;
-};
-
-/* issuer NULL: signs itself, as an authority. alt: "DNS:…,IP:…" or NULL. days < 0: expired. */
-static struct identity
-issue(const char *name, const struct identity *issuer, const char *alt, int days)
-{
-	static long serial;
-	struct identity id = {EVP_EC_gen("P-256"), X509_new()};
-	const struct identity *by = issuer != NULL ? issuer : &id;
-	X509V3_CTX v3;
-
-	X509_set_version(id.x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(id.x), ++serial);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(id.x), "CN", MBSTRING_ASC,
-				   (const unsigned char *)name, -1, -1, 0);
-	X509_set_issuer_name(id.x, X509_get_subject_name(by->x));
-	X509_gmtime_adj(X509_getm_notBefore(id.x), days < 0 ? -1000000 : -1000);
-	X509_gmtime_adj(X509_getm_notAfter(id.x), 86400 * days);
-	X509_set_pubkey(id.x, id.key);
-	X509V3_set_ctx(&v3, by->x, id.x, NULL, NULL, 0);
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(
-		NULL, &v3, issuer == NULL ? NID_basic_constraints : NID_subject_alt_name,
-		issuer == NULL ? "critical,CA:TRUE" : alt);
-	cr_assert(e != NULL);
-	X509_add_ext(id.x, e, -1);
-	X509_EXTENSION_free(e);
-	cr_assert(X509_sign(id.x, by->key, EVP_sha256()) > 0);
-	return id;
-}
-
-static void
-save(struct identity *id, const char *name, const char *password)
-{
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s.crt", name);
-	f = fopen(scratch_path(path), "w");
-	cr_assert(f != NULL && PEM_write_X509(f, id->x) == 1 && fclose(f) == 0);
-	snprintf(path, sizeof path, "%s.key", name);
-	f = fopen(scratch_path(path), "w");
-	cr_assert(f != NULL &&
-		  PEM_write_PrivateKey(f, id->key, password != NULL ? EVP_aes_128_cbc() : NULL,
-				       (const unsigned char *)password,
-				       password != NULL ? (int)strlen(password) : 0, NULL,
-				       NULL) == 1 &&
-		  fclose(f) == 0);
-	X509_free(id->x);
-	EVP_PKEY_free(id->key);
-}
-
 /* ca -> good (spark.test, 127.0.0.1), expired, user; other -> stranger; locked: key with a password
  */
 static void
 make_certificates(void)
 {
-	struct identity ca = issue("ca", NULL, NULL, 10), other = issue("other", NULL, NULL, 10);
-	struct identity good = issue("good", &ca, "DNS:spark.test,IP:127.0.0.1,IP:::1", 10);
-	struct identity old = issue("expired", &ca, "DNS:spark.test", -1);
-	struct identity user = issue("user", &ca, "DNS:user.test", 10);
-	struct identity stranger = issue("stranger", &other, "DNS:spark.test", 10);
-	struct identity locked = issue("locked", &ca, "DNS:spark.test", 10);
+	struct issued ca = certs_issue("ca", NULL, NULL, 10),
+		      other = certs_issue("other", NULL, NULL, 10);
+	struct issued good = certs_issue("good", &ca, "DNS:spark.test,IP:127.0.0.1,IP:::1", 10);
+	struct issued old = certs_issue("expired", &ca, "DNS:spark.test", -1);
+	struct issued user = certs_issue("user", &ca, "DNS:user.test", 10);
+	struct issued stranger = certs_issue("stranger", &other, "DNS:spark.test", 10);
+	struct issued locked = certs_issue("locked", &ca, "DNS:spark.test", 10);
 
-	save(&good, "good", NULL);
-	save(&old, "expired", NULL);
-	save(&user, "user", NULL);
-	save(&stranger, "stranger", NULL);
-	save(&locked, "locked", "secret");
-	save(&ca, "ca", NULL);
-	save(&other, "other", NULL);
-}
-
-static struct str
-file(const char *name, const char *suffix)
-{
-	char path[64];
-
-	if (name == NULL)
-		return STR_NONE;
-	snprintf(path, sizeof path, "%s.%s", name, suffix);
-	return str_from(scratch_path(path));
+	certs_save(&good, "good", NULL);
+	certs_save(&old, "expired", NULL);
+	certs_save(&user, "user", NULL);
+	certs_save(&stranger, "stranger", NULL);
+	certs_save(&locked, "locked", "secret");
+	certs_save(&ca, "ca", NULL);
+	certs_save(&other, "other", NULL);
 }
 
 static SSL_CTX *
 server_ctx(const char *name, const char *client_ca)
 {
+	struct tls_server_files f = {
+		.certificate = certs_path(name, "crt"),
+		.key = certs_path(name, "key"),
+		.client_ca = certs_path(client_ca, "crt"),
+	};
 	char words[256] = "";
 	SSL_CTX *ctx = NULL;
-	struct tls_server_files f = {file(name, "crt"), file(name, "key"), file(client_ca, "crt")};
+	unsigned wrong;
 
-	cr_assert_eq(tls_server_ctx(&f, NULL, &ctx, words, sizeof words), 0, "%s", words);
+	cr_assert_eq(tls_server_ctx(&f, NULL, &ctx, &wrong, words, sizeof words), 0, "%s", words);
 	return ctx;
 }
 
@@ -122,7 +61,8 @@ client_ctx(const char *ca, const char *name)
 {
 	char words[256] = "";
 	SSL_CTX *ctx = NULL;
-	struct tls_client_files f = {file(ca, "crt"), file(name, "crt"), file(name, "key")};
+	struct tls_client_files f = {certs_path(ca, "crt"), certs_path(name, "crt"),
+				     certs_path(name, "key")};
 
 	cr_assert_eq(tls_client_ctx(&f, &ctx, words, sizeof words), 0, "%s", words);
 	return ctx;
@@ -725,6 +665,8 @@ static const struct trust_row trust[] = {
 	{"right name", "good", "ca", "spark.test", NULL, NULL, NULL, NULL, "spark.test"},
 	{"right address", "good", "ca", "127.0.0.1", NULL, NULL, NULL, NULL, NULL},
 	{"right IPv6 address", "good", "ca", "::1", NULL, NULL, NULL, NULL, NULL},
+	{"right name in capitals", "good", "ca", "SPARK.Test", NULL, NULL, NULL, NULL,
+	 "spark.test"},
 	{"no name to check", "good", "ca", NULL, NULL, NULL, NULL, NULL, NULL},
 	{"wrong name", "good", "ca", "other.test", NULL, NULL,
 	 "the peer's certificate: hostname mismatch", "alert", "other.test"},
@@ -745,6 +687,30 @@ static const struct trust_row trust[] = {
 	 "spark.test"},
 };
 
+/* What the server knows of the client; only what was verified counts. */
+static void
+check_peer(const struct trust_row *r)
+{
+	struct arena *arena = arena_new(256, 65536);
+	char buf[SNI_SIZE];
+	struct str sni = io_server_name(&a.io, buf);
+	struct io_peer peer;
+
+	cr_expect(str_eq(sni, str_from(r->sni)) && (sni.p == NULL) == (r->sni == NULL),
+		  "%s: SNI %.*s", r->about, STR_ARG(sni));
+	if (r->client_why == NULL && r->client_ca != NULL) {
+		cr_expect_eq(io_peer(&a.io, CERT_DNS, arena, &peer), 0, "%s", r->about);
+		cr_expect(peer.names_count == 1 && str_eq(peer.names[0], STR("user.test")));
+		cr_expect(peer.expires_ms > clock_wall_ms() + 9 * 86400000ull &&
+			  peer.expires_ms < clock_wall_ms() + 11 * 86400000ull);
+		cr_expect_eq(io_peer(&a.io, CERT_URI, arena, &peer), 0);
+		cr_expect_eq(peer.names_count, 0);
+	} else {
+		cr_expect_eq(io_peer(&a.io, CERT_DNS, arena, &peer), E_NOT_FOUND, "%s", r->about);
+	}
+	arena_free(&arena);
+}
+
 static void
 check_trust(const struct trust_row *r)
 {
@@ -761,9 +727,7 @@ check_trust(const struct trust_row *r)
 		cr_expect(strstr(a.io.why, r->server_why) != NULL, "%s: server: %s", r->about,
 			  a.io.why);
 	}
-	const char *sni = SSL_get_servername(a.io.ssl, TLSEXT_NAMETYPE_host_name);
-	cr_expect(sni == NULL ? r->sni == NULL : r->sni != NULL && strcmp(sni, r->sni) == 0,
-		  "%s: SNI %s", r->about, sni != NULL ? sni : "none");
+	check_peer(r);
 	io_close(&a.io);
 	io_close(&b.io);
 	memset(&a, 0, sizeof a);
@@ -776,14 +740,32 @@ Test(io_tls, trust)
 		check_trust(&trust[i]);
 }
 
+Test(io, clear_text_has_no_names)
+{
+	struct arena *arena = arena_new(256, 65536);
+	char buf[SNI_SIZE];
+	struct io_peer peer;
+
+	connect_pair(NULL, NULL, NULL);
+	cr_assert(run(both_up, 1000));
+	cr_expect_null(io_server_name(&a.io, buf).p);
+	cr_expect_eq(io_peer(&a.io, CERT_URI, arena, &peer), E_NOT_FOUND);
+	arena_free(&arena);
+}
+
 /* Nobody is there to type a password: a key that needs one is an error with words. */
 Test(io_tls, locked_key)
 {
-	struct tls_server_files f = {file("locked", "crt"), file("locked", "key"), STR_NONE};
+	struct tls_server_files f = {
+		.certificate = certs_path("locked", "crt"),
+		.key = certs_path("locked", "key"),
+	};
 	char words[256] = "";
 	SSL_CTX *ctx = NULL;
+	unsigned wrong = 7;
 
-	cr_expect_eq(tls_server_ctx(&f, NULL, &ctx, words, sizeof words), E_TLS);
+	cr_expect_eq(tls_server_ctx(&f, NULL, &ctx, &wrong, words, sizeof words), E_TLS);
+	cr_expect_eq(wrong, 0);
 	cr_expect(strstr(words, "locked.key") != NULL && strstr(words, "password") != NULL, "%s",
 		  words);
 }

@@ -1,8 +1,4 @@
 /* The keeper as a process: bindings, groups, marks, time, drains, and its own death. */
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include "t/unit/keeper_rig.h"
 
 TestSuite(keeper, .init = rig_make, .fini = rig_drop, .timeout = 90);
@@ -80,19 +76,6 @@ bind_many(bool answered[MANY], unsigned have, unsigned enough)
 	return have;
 }
 
-static size_t
-count_commits(void)
-{
-	MDB_envinfo info;
-	MDB_env *env;
-
-	cr_assert_eq(mdb_env_create(&env), 0);
-	cr_assert_eq(mdb_env_open(env, scratch, MDB_RDONLY, 0), 0);
-	cr_assert_eq(mdb_env_info(env, &info), 0);
-	mdb_env_close(env);
-	return info.me_last_txnid;
-}
-
 Test(keeper, a_thousand_bindings_share_their_commits)
 {
 	static bool answered[MANY];
@@ -100,11 +83,11 @@ Test(keeper, a_thousand_bindings_share_their_commits)
 	size_t commits;
 
 	rig_start();
-	commits = count_commits();
+	commits = rig_commits();
 	start_ms = clock_ms();
 	cr_assert_eq(bind_many(answered, 0, MANY), (unsigned)MANY);
 	ms = clock_ms() - start_ms;
-	commits = count_commits() - commits;
+	commits = rig_commits() - commits;
 	rig_stop();
 	cr_expect_leq(commits, (size_t)MANY / 8, "%zu commits", commits);
 	cr_expect_leq(ms, 5000u, "%llu ms", (unsigned long long)ms);
@@ -471,36 +454,19 @@ Test(keeper, nonsense_is_dropped)
 	rig_stop();
 }
 
-static bool
-wait_for_ok(uint32_t want)
-{
-	for (int i = 0; i < 500; i++) {
-		if (atomic_load(segment_keeper_ok(rig.segment)) == want)
-			return true;
-		usleep(10 * 1000);
-	}
-	return false;
-}
-
 Test(keeper, a_full_disk_is_told_and_outlived)
 {
-	static char big[64 * 1024];
 	struct session s;
 	int fd;
 
-	if (unshare(CLONE_NEWNS) != 0 ||
-	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("none", scratch, "tmpfs", 0, "size=1m,mode=700") != 0)
-		cr_skip_test("a small tmpfs cannot be mounted here: %s", strerror(errno));
+	rig_small_disk();
 	rig_start();
 	cr_expect_eq(rig_bind(0, 1, "u", 1).result, 0);
-	cr_expect(wait_for_ok(1));
-	fd = open(scratch_path("ballast"), O_WRONLY | O_CREAT, 0600);
-	while (write(fd, big, sizeof(big)) > 0 || write(fd, big, 512) > 0)
-		continue;
+	cr_expect(rig_wait_for_ok(1));
+	fd = rig_fill_disk();
 	for (unsigned n = 10; n < 2000 && rig_bind(0, n, "u", 2).result == 0; n++)
 		continue;
-	cr_expect(wait_for_ok(0));
+	cr_expect(rig_wait_for_ok(0));
 	cr_expect_eq(rig_bind(1, 5000, "u", 1).result, E_FULL);
 	cr_expect_eq(rig_close(1, "u").result, E_FULL);
 	cr_expect_eq(rig_look(1, "u", &s), 0, "reading goes on");
@@ -508,7 +474,7 @@ Test(keeper, a_full_disk_is_told_and_outlived)
 	usleep(1200 * 1000);
 	cr_assert_eq(ftruncate(fd, 0), 0);
 	close(fd);
-	cr_expect(wait_for_ok(1), "it finds out by itself");
+	cr_expect(rig_wait_for_ok(1), "it finds out by itself");
 	cr_assert_eq(rig_look(1, "u", &s), 0);
 	cr_expect_eq(s.state, SESSION_LOST, "a loss waits for better times");
 	cr_expect_eq(rig_bind(1, 5000, "u", 1).result, 0);

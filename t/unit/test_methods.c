@@ -63,6 +63,31 @@ Test(methods, find)
 	}
 }
 
+Test(methods, who_may_call)
+{
+	static const struct {
+		const char *name;
+		bool plan, grace;
+	} rows[METHODS] = {
+		{"ExecutePlan", true, false},	 {"AnalyzePlan", true, false},
+		{"Config", true, false},	 {"AddArtifacts", true, false},
+		{"ArtifactStatus", true, false}, {"CloneSession", true, false},
+		{"Invented", true, false},	 {"ReattachExecute", false, true},
+		{"ReleaseExecute", false, true}, {"ReleaseSession", false, true},
+		{"Interrupt", false, true},	 {"FetchErrorDetails", false, false},
+		{"GetStatus", false, false},
+	};
+
+	for (size_t i = 0; i < METHODS; i++) {
+		char path[128];
+		const struct method *m;
+		snprintf(path, sizeof path, P "%s", rows[i].name);
+		cr_assert_eq(methods_find(str_from(path), &m), 0);
+		cr_expect_eq(m->plan, rows[i].plan, "%s", path);
+		cr_expect_eq(m->grace, rows[i].grace, "%s", path);
+	}
+}
+
 Test(methods, names_with_nul_are_not_read_past_the_table)
 {
 	const struct method *m = NULL;

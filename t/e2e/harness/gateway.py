@@ -23,7 +23,13 @@ token-bob bob eng
 token-carol carol ops
 token-dave dave
 """
+STATIC = {"name": "tests", "type": "static", "tokens_file": "tokens"}
 SANITIZED = b"__asan_init" in (BUILD / "sparkgwd").read_bytes() if (BUILD / "sparkgwd").exists() else False
+
+
+def auth(*providers, **more):
+    """That part of the configuration."""
+    return {"required": True, "providers": list(providers), **more}
 
 
 class Gateway:
@@ -35,9 +41,8 @@ class Gateway:
         self.socket = self.run / "control.sock"
         self.port, self.clear_port, self.admin_port = net.free_port(), net.free_port(), net.free_port()
         self.process, self.seen, self.open_at_start = None, set(), {}
-        tokens = self.folder / "tokens"
-        tokens.write_text(TOKENS)
-        tokens.chmod(0o600)
+        self.secrets = ["token-alice", "token-bob", "token-carol"]
+        self.write_tokens(TOKENS)
         self.conf = {**self._defaults(drivers), **changes}
         self.write()
 
@@ -52,7 +57,7 @@ class Gateway:
                 {"address": f"127.0.0.1:{self.clear_port}"},
             ],
             "admin": {"address": f"127.0.0.1:{self.admin_port}"},
-            "auth": {"required": True, "providers": [{"name": "tests", "type": "static", "tokens_file": "tokens"}]},
+            "auth": auth(STATIC),
             "headers": {"team": ["x-doordash-team"], "env": ["x-doordash-env", "x-doordash-environment"]},
             "routing": {"default_env": "prod"},
             "teams": [{"name": "eng", "groups": ["eng"], "envs": ["dev", "prod"]},
@@ -64,6 +69,11 @@ class Gateway:
             "limits": {"connections": 1000, "streams_per_connection": 256},
         }
 
+    def write_tokens(self, text):
+        tokens = self.folder / "tokens"
+        tokens.write_text(text)
+        tokens.chmod(0o600)
+
     def write(self, text=None):
         """JSON is YAML, too."""
         self.file.write_text(text if text is not None else json.dumps(self.conf, indent=2) + "\n")
@@ -74,7 +84,7 @@ class Gateway:
         env = {**os.environ, "ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
         with open(self.log, "a") as log:
             self.process = subprocess.Popen([BUILD / "sparkgwd", "-c", self.file], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=env)
+                                            stdout=log, stderr=log, env=env, cwd=self.folder)
         if wait:
             self.wait()
         return self
@@ -137,7 +147,7 @@ class Gateway:
         for alarm in ALARMS:
             at = text.find(alarm)
             assert at < 0, f"in {self.log}:\n{text[max(0, at - 500):at + 4000]}"
-        for word in ("token-alice", "token-bob", "token-carol"):
+        for word in self.secrets:
             assert word not in text, f"a secret in {self.log}"
 
     def tail(self, lines=40):
@@ -187,6 +197,18 @@ class Gateway:
     def sessions(self):
         """{session id: row}"""
         return {row["id"]: row for row in self.ask("sessions")["rows"]}
+
+    def create_token(self, user="alice", team="eng", **more):
+        """The row of a new one, with its text as `token`. more: service, env, ttl, note."""
+        who = ["--service", more.pop("service")] if "service" in more else ["--user", user]
+        made = json.loads(self.ctl("--json", "token", "create", *who, "--team", team, *[
+            word for name, value in more.items() for word in (f"--{name}", value)]).stdout)
+        self.secrets.append(made["token"])
+        return made
+
+    def tokens(self, *args):
+        """{id: row}"""
+        return {row["id"]: row for row in self.ask("token", "list", *args)["rows"]}
 
     def reload(self, check=True):
         return self.ctl("reload", check=check)

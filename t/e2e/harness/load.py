@@ -20,10 +20,10 @@ from harness.client import Way
 class Load:
     """`threads` callers, each on a connection of its own, going round through its share of the sessions."""
 
-    def __init__(self, way, sessions, threads=4, pause=0.005):
+    def __init__(self, way, sessions, threads=4, pause=0.005, token="token-alice"):
         self.done, self.failures, self.slowest = 0, [], 0.0
         self.order = json.dumps({"port": way.port, "ca": way.ca and str(way.ca), "sessions": sessions, "threads": threads,
-                                 "pause": pause})
+                                 "pause": pause, "token": token})
 
     def __enter__(self):
         self.process = subprocess.Popen([sys.executable, "-W", "ignore", "-m", "harness.load"], text=True, stdin=subprocess.PIPE,
@@ -33,6 +33,12 @@ class Load:
         assert self.process.stdout.readline() == "under way\n"
         return self
 
+    def use(self, token):
+        """From now on all callers show this one; returns when each has."""
+        self.process.stdin.write(token + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "in use\n"
+
     def __exit__(self, *_):
         said = self.process.communicate(timeout=90)[0]
         for key, value in json.loads(said).items():
@@ -40,18 +46,21 @@ class Load:
 
 
 class Callers:
-    def __init__(self, port, ca, sessions, threads, pause):
-        self.way, self.pause = Way("load", port, {}, ca), pause
+    def __init__(self, port, ca, sessions, threads, pause, token):
+        self.way, self.pause, self.token, self.used = Way("load", port, {}, ca), pause, token, {}
         self.result = {"done": 0, "failures": [], "slowest": 0.0}
         self.stopping, self.lock = threading.Event(), threading.Lock()
         self.threads = [threading.Thread(target=self._run, args=(sessions[i::threads],), daemon=True)
                         for i in range(threads)]
 
     def _run(self, sessions):
-        with rpc.Channel(self.way) as channel:
+        with rpc.Channel(self.way, token=self.token) as channel:
             while not self.stopping.is_set():
                 for session in sessions:
+                    token = self.token
+                    channel.use(token)
                     self._one(channel, session)
+                    self.used[threading.get_ident()] = token
                     time.sleep(self.pause)
 
     def _one(self, channel, session):
@@ -77,7 +86,11 @@ class Callers:
         while self.result["done"] < len(self.threads) and time.monotonic() < patience:
             time.sleep(0.05)
         print("under way", flush=True)
-        sys.stdin.read()
+        for line in sys.stdin:
+            self.token, patience = line.strip(), time.monotonic() + 30
+            while set(self.used.values()) != {self.token} and time.monotonic() < patience:
+                time.sleep(0.01)
+            print("in use", flush=True)
         self.stopping.set()
         for thread in self.threads:
             thread.join(60)

@@ -41,14 +41,17 @@ class Answer:
 class Raw:
     """A connection. `conn` is an h2 connection which checks nothing that we send."""
 
-    def __init__(self, port, ca=None, alpn=("h2",), deaf=False, timeout=20):
-        """deaf: only GOAWAY is taken notice of; for frames that `conn` knows nothing of."""
+    def __init__(self, port, ca=None, alpn=("h2",), deaf=False, timeout=20, host="localhost", identity=None):
+        """deaf: only GOAWAY is taken notice of; for frames that `conn` knows nothing of. host: whom TLS asks for."""
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if ca:
             context = ssl.create_default_context(cafile=ca)
             if alpn:
                 context.set_alpn_protocols(list(alpn))
-            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
+            if identity:
+                context.load_cert_chain(*identity)
+            self.sock = context.wrap_socket(self.sock, server_hostname=host)
         self.conn = H2Connection(H2Configuration(client_side=True, validate_outbound_headers=False,
                                                  normalize_outbound_headers=False, header_encoding="utf-8",
                                                  validate_inbound_headers=True))

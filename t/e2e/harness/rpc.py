@@ -1,5 +1,6 @@
 """The service by hand: requests as bytes, calls over grpcio as PySpark opens them: no retry policy, but what was never sent is sent again."""
 
+import pathlib
 import struct
 import uuid
 
@@ -32,6 +33,32 @@ def sql(session, text, user="alice"):
     return request
 
 
+def upload(session, user="alice", name="files/x"):
+    return pb.AddArtifactsRequest(session_id=session, user_context=pb.UserContext(user_id=user),
+                                  batch=pb.AddArtifactsRequest.Batch(artifacts=[pb.AddArtifactsRequest.SingleChunkArtifact(
+                                      name=name, data=pb.AddArtifactsRequest.ArtifactChunk(data=b"x"))]))
+
+
+def requests(session, operation=None, user="alice"):
+    """{method: a request of it}: all there are."""
+    both, operation = {"session_id": session, "user_context": pb.UserContext(user_id=user)}, operation or new_id()
+    return {
+        "Config": config(session, user), "ExecutePlan": sql(session, "select 1", user), "AddArtifacts": upload(session, user),
+        "AnalyzePlan": pb.AnalyzePlanRequest(spark_version=pb.AnalyzePlanRequest.SparkVersion(), **both),
+        "ArtifactStatus": pb.ArtifactStatusesRequest(names=["files/x"], **both),
+        "Interrupt": pb.InterruptRequest(interrupt_type=1, **both),
+        "ReattachExecute": pb.ReattachExecuteRequest(operation_id=operation, **both),
+        "ReleaseExecute": pb.ReleaseExecuteRequest(
+            operation_id=operation, release_all=pb.ReleaseExecuteRequest.ReleaseAll(), **both),
+        "FetchErrorDetails": pb.FetchErrorDetailsRequest(error_id=new_id(), **both),
+        "CloneSession": pb.CloneSessionRequest(**both),
+        "ReleaseSession": pb.ReleaseSessionRequest(**both),
+    }
+
+
+STREAMS = ("ExecutePlan", "ReattachExecute")
+
+
 def envelope(message):
     """A message as it stands on the wire."""
     data = message if isinstance(message, bytes) else message.SerializeToString()
@@ -39,18 +66,22 @@ def envelope(message):
 
 
 class Channel:
-    def __init__(self, way, token="token-alice", **headers):
-        """headers: underscores become hyphens."""
+    def __init__(self, way, token="token-alice", identity=None, host=None, **headers):
+        """headers: underscores become hyphens. identity: certificate and key of the client. host: as which it is asked for."""
+        options = OPTIONS + ([("grpc.ssl_target_name_override", host), ("grpc.default_authority", host)] if host else [])
         if way.ca:
-            with open(way.ca, "rb") as f:
-                ca = f.read()
-            self.channel = grpc.secure_channel(f"localhost:{way.port}", grpc.ssl_channel_credentials(ca), OPTIONS)
+            pair = [pathlib.Path(path).read_bytes() for path in identity] if identity else [None, None]
+            credentials = grpc.ssl_channel_credentials(pathlib.Path(way.ca).read_bytes(), pair[1], pair[0])
+            self.channel = grpc.secure_channel(f"localhost:{way.port}", credentials, options)
         else:
-            self.channel = grpc.insecure_channel(f"localhost:{way.port}", OPTIONS)
-        metadata = {"x-doordash-team": "eng", "x-doordash-env": "prod"}
-        if token:
-            metadata["authorization"] = f"Bearer {token}"
-        metadata.update({key.replace("_", "-"): value for key, value in headers.items()})
+            self.channel = grpc.insecure_channel(f"localhost:{way.port}", options)
+        self.headers = {"x-doordash-team": "eng", "x-doordash-env": "prod",
+                        **{key.replace("_", "-"): value for key, value in headers.items()}}
+        self.use(token)
+
+    def use(self, token):
+        """From now on this one."""
+        metadata = {**({"authorization": f"Bearer {token}"} if token else {}), **self.headers}
         self.metadata = [(key, value) for key, value in metadata.items() if value is not None]
 
     def call(self, method, request, timeout=30):
@@ -74,6 +105,21 @@ class Channel:
             check_error(error)
             return error
         raise AssertionError(f"not refused: {answer}")
+
+    def ask(self, method, request=None, **more):
+        """Any method of the service: all that comes back."""
+        if method == "AddArtifacts":
+            return self.upload([request], **more)
+        return list(self.stream(method, request, **more)) if method in STREAMS else self.call(method, request, **more)
+
+    def status(self, method, request, **more):
+        """How it ends: (name of the code, words)."""
+        try:
+            self.ask(method, request, **more)
+        except grpc.RpcError as error:
+            check_error(error)
+            return error.code().name, error.details()
+        return "OK", ""
 
     def close(self):
         self.channel.close()

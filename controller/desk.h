@@ -1,0 +1,24 @@
+/*
+ * What the routes of the controller work with. Owned by main.c.
+ */
+#pragma once
+#include "conf/conf.h"
+#include "controller/asks.h"
+#include "controller/view.h"
+#include "shm/child.h"
+
+struct admin_request;
+struct keysets;
+struct signer;
+
+struct desk {
+	const struct conf *conf;
+	struct view *view;
+	struct asks *asks;
+	struct child *child;
+	struct keysets *keysets;
+	struct signer *signer;
+	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
+	bool reloaded;			 /* it is done, but for a successor of this process */
+	struct loop_timer reload_timer;
+};

@@ -1,0 +1,10 @@
+/*
+ * `GET /v1/explain?user=&groups=&team=&env=&host=`: what the data path would do with a new session,
+ * decided by the same code (policy/router.h), and why.
+ */
+#pragma once
+#include "controller/admin.h"
+#include "controller/desk.h"
+
+/* A token is never part of the question: it would stand in logs and histories. */
+void explain_show(struct desk *, struct admin_request *);

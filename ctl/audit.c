@@ -1,0 +1,288 @@
+/*
+ * sparkgwctl audit verify and audit tail.
+ */
+#include "ctl/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "ctl/audit_files.h"
+#include "ctl/audit_show.h"
+#include "ctl/audit_verify.h"
+#include "ctl/where.h"
+
+#define STATE_DIR  "/var/lib/sparkgw"
+#define DIR_MAX	   (PATH_MAX - 64)
+#define LINES	   10
+#define LINES_MAX  1000000
+#define POLL_US	   200000
+#define OUTPUT_MAX ((size_t)64 << 20)
+
+static bool
+find_state_dir(const struct wish *w, char *ret, size_t size)
+{
+	const char *problem = NULL;
+
+	if (w->state_dir != NULL)
+		str_copy(ret, size, str_from(w->state_dir));
+	else if (w->config_path == NULL)
+		str_copy(ret, size, STR(STATE_DIR));
+	else if (!where_find(w->config_path, "state_dir", STATE_DIR, ret, size, &problem))
+		fprintf(stderr, "sparkgwctl: %s: %s\n", w->config_path, problem);
+	return problem == NULL;
+}
+
+static enum ask_result
+list(const char *state_dir, struct audit_files *ret)
+{
+	int err = audit_files_list(state_dir, ret);
+
+	if (err == 0 && ret->count > 0)
+		return ASK_DONE;
+	fprintf(stderr, "sparkgwctl: %s/" CHAIN_FOLDER ": %s\n", state_dir,
+		err == E_IO ? strerror(errno)
+		: err != 0  ? err_text(err)
+			    : "no audit files");
+	return ASK_REFUSED;
+}
+
+/* ---- verify ---- */
+
+static bool
+read_key(const char *state_dir, uint8_t ret[CHAIN_KEY])
+{
+	char path[PATH_MAX];
+	ssize_t n = -1;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/keys/" CHAIN_KEY_NAME, state_dir) >= (int)sizeof(path))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0) {
+		n = read(fd, ret, CHAIN_KEY);
+		close(fd);
+	}
+	if (n == CHAIN_KEY)
+		return true;
+	fprintf(stderr, "sparkgwctl: %s: %s: the seals cannot be checked\n", path,
+		n < 0 ? strerror(errno) : "not a key");
+	return false;
+}
+
+static void
+print_verdict(const char *path, const struct audit_verdict *v)
+{
+	printf("%s: ", path);
+	if (v->words[0] == '\0')
+		printf("%llu records, %llu to %llu, %s\n", (unsigned long long)v->records,
+		       (unsigned long long)v->first_seq, (unsigned long long)v->last_seq,
+		       v->seal_fits ? "sealed"
+		       : v->sealed  ? "sealed, seal not checked"
+				    : "not sealed yet");
+	else if (v->line == 0)
+		printf("%s\n", v->words);
+	else if (v->seq == 0)
+		printf("line %llu: %s\n", (unsigned long long)v->line, v->words);
+	else
+		printf("line %llu: record %llu: %s\n", (unsigned long long)v->line,
+		       (unsigned long long)v->seq, v->words);
+}
+
+/* All files are looked at, whatever the first ones are like. */
+static enum ask_result
+verify(const char *const *paths, unsigned count, const uint8_t *key)
+{
+	enum ask_result result = key != NULL ? ASK_DONE : ASK_REFUSED;
+	struct audit_verdict v[2];
+
+	for (unsigned i = 0; i < count; i++) {
+		struct audit_verdict *this = &v[i % 2];
+		int err = audit_verify_file(paths[i], key, audit_files_is_live(paths[i]), this);
+
+		if (err != 0)
+			snprintf(this->words, sizeof(this->words), "%s",
+				 err == E_IO ? strerror(errno) : err_text(err));
+		audit_verify_name(paths[i], this);
+		if (i > 0)
+			audit_verify_order(&v[(i - 1) % 2], this);
+		print_verdict(paths[i], this);
+		if (this->words[0] != '\0')
+			result = ASK_REFUSED;
+	}
+	return result;
+}
+
+static enum ask_result
+verify_all(const char *state_dir, const uint8_t *key)
+{
+	struct audit_files files;
+	enum ask_result result = list(state_dir, &files);
+	const char **paths;
+
+	if (result != ASK_DONE)
+		return result;
+	paths = calloc(files.count, sizeof(*paths));
+	for (unsigned i = 0; paths != NULL && i < files.count; i++)
+		paths[i] = files.paths[i];
+	result = paths != NULL ? verify(paths, files.count, key) : ASK_REFUSED;
+	free(paths);
+	audit_files_free(&files);
+	return result;
+}
+
+enum ask_result
+audit_verify(const struct wish *w)
+{
+	char state_dir[DIR_MAX];
+	uint8_t bytes[CHAIN_KEY], *key;
+	enum ask_result result;
+
+	if (!find_state_dir(w, state_dir, sizeof(state_dir)))
+		return ASK_REFUSED;
+	key = read_key(state_dir, bytes) ? bytes : NULL;
+	if (w->names_count > 0)
+		result = verify((const char *const *)w->names, (unsigned)w->names_count, key);
+	else
+		result = verify_all(state_dir, key);
+	explicit_bzero(bytes, sizeof(bytes));
+	return result;
+}
+
+/* ---- tail ---- */
+
+struct tail {
+	const struct wish *wish;
+	const char *state_dir;
+	FILE *file;
+	char *line;
+	size_t line_size;
+	uint64_t last_seq; /* of what was read */
+	bool sealed;	   /* the file ends here */
+	struct buf out;
+};
+
+static void
+print(struct tail *t, struct str line)
+{
+	struct chain_line parsed;
+
+	if (chain_parse(line, &parsed) == 0) {
+		t->last_seq = parsed.seq;
+		t->sealed = parsed.is_seal;
+	}
+	buf_clear(&t->out);
+	if (t->wish->json)
+		buf_add_str(&t->out, line);
+	else
+		audit_show(&t->out, line);
+	fwrite(t->out.p, 1, t->out.len, stdout);
+}
+
+/* Half a line is read again when the rest of it has come. */
+static void
+print_rest(struct tail *t)
+{
+	ssize_t n;
+
+	clearerr(t->file);
+	while ((n = getline(&t->line, &t->line_size, t->file)) > 0) {
+		if (t->line[n - 1] != '\n') {
+			fseeko(t->file, -n, SEEK_CUR);
+			break;
+		}
+		print(t, (struct str){t->line, (size_t)n});
+	}
+	fflush(stdout);
+}
+
+/* So many lines before its end. */
+static void
+skip_to(FILE *f, uint64_t lines)
+{
+	off_t at;
+	int c;
+
+	fseeko(f, 0, SEEK_END);
+	for (at = ftello(f); at > 0; at--) {
+		fseeko(f, at - 1, SEEK_SET);
+		c = fgetc(f);
+		if (c == '\n' && lines-- == 0)
+			break;
+	}
+	fseeko(f, at, SEEK_SET);
+}
+
+/* The file that begins behind what was read; else the one that is written. */
+static bool
+open_next(struct tail *t)
+{
+	struct audit_files files;
+	uint64_t seq;
+	FILE *f = NULL;
+
+	if (audit_files_list(t->state_dir, &files) != 0)
+		return false;
+	for (unsigned i = 0; f == NULL && i < files.count; i++) {
+		const char *name = strrchr(files.paths[i], '/') + 1;
+
+		if (audit_files_is_live(name) ||
+		    (chain_file_seq(name, &seq) == 0 && seq > t->last_seq))
+			f = fopen(files.paths[i], "re");
+	}
+	audit_files_free(&files);
+	if (f == NULL)
+		return false;
+	fclose(t->file);
+	t->file = f;
+	t->sealed = false;
+	return true;
+}
+
+static void
+follow(struct tail *t)
+{
+	while (!ferror(stdout)) {
+		if (t->sealed && open_next(t))
+			print_rest(t);
+		else
+			usleep(POLL_US);
+		print_rest(t);
+	}
+}
+
+enum ask_result
+audit_tail(const struct wish *w)
+{
+	struct tail t = {.wish = w};
+	char state_dir[DIR_MAX];
+	struct audit_files files;
+	uint64_t lines = LINES;
+	enum ask_result result;
+
+	if (w->lines != NULL && str_u64(str_from(w->lines), LINES_MAX, &lines) != 0)
+		return ask_usage("--lines: a number is expected");
+	if (!find_state_dir(w, state_dir, sizeof(state_dir)))
+		return ASK_REFUSED;
+	result = list(state_dir, &files);
+	if (result != ASK_DONE)
+		return result;
+	t.state_dir = state_dir;
+	t.file = fopen(files.paths[files.count - 1], "re");
+	if (t.file == NULL) {
+		fprintf(stderr, "sparkgwctl: %s: %s\n", files.paths[files.count - 1],
+			strerror(errno));
+		audit_files_free(&files);
+		return ASK_REFUSED;
+	}
+	audit_files_free(&files);
+	buf_init(&t.out, OUTPUT_MAX);
+	skip_to(t.file, lines);
+	print_rest(&t);
+	if (w->follow)
+		follow(&t);
+	fclose(t.file);
+	free(t.line);
+	buf_free(&t.out);
+	return ASK_DONE;
+}

@@ -1,0 +1,65 @@
+#include <criterion/criterion.h>
+#include "workers/throttle.h"
+
+static struct sock_addr
+address(const char *text)
+{
+	struct sock_addr a;
+
+	cr_assert_eq(sock_addr_parse(str_from(text), &a), 0);
+	return a;
+}
+
+static unsigned
+fail(struct throttle *t, const char *from, unsigned times, uint64_t now_ms)
+{
+	struct sock_addr a = address(from);
+	unsigned slowed = 0;
+
+	for (unsigned i = 0; i < times; i++) {
+		slowed += throttle_is_slow(t, &a, now_ms);
+		throttle_failed(t, &a, now_ms);
+	}
+	return slowed;
+}
+
+TestSuite(throttle, .timeout = 20);
+
+Test(throttle, slows_down_after_the_limit_and_forgets_with_time)
+{
+	struct throttle *t = throttle_new(10);
+
+	cr_expect_eq(fail(t, "192.0.2.1:1", 10, 1000), 0);
+	cr_expect_eq(fail(t, "192.0.2.1:2", 5, 1000), 5, "another port is the same address");
+	cr_expect_eq(fail(t, "192.0.2.1:1", 3, 1000 + 2 * THROTTLE_REFILL_MS), 1,
+		     "two were forgotten");
+	cr_expect_eq(fail(t, "192.0.2.1:1", 10, 1000 + 100 * THROTTLE_REFILL_MS), 0);
+	throttle_free(&t);
+}
+
+Test(throttle, addresses_do_not_harm_each_other)
+{
+	struct throttle *t = throttle_new(2);
+
+	cr_expect_eq(fail(t, "192.0.2.1:1", 9, 1000), 7);
+	cr_expect_eq(fail(t, "192.0.2.2:1", 2, 1000), 0);
+	cr_expect_eq(fail(t, "[2001:db8:1:2::1]:1", 2, 1000), 0);
+	cr_expect_eq(fail(t, "[2001:db8:1:2:ffff::9]:1", 1, 1000), 1, "the same /64");
+	cr_expect_eq(fail(t, "[2001:db8:1:3::1]:1", 1, 1000), 0);
+	throttle_free(&t);
+}
+
+Test(throttle, many_addresses_take_no_more_memory_and_the_loud_one_stays)
+{
+	struct throttle *t = throttle_new(3);
+	char text[32];
+
+	cr_expect_eq(fail(t, "192.0.2.1:1", 4, 1000), 1);
+	for (unsigned i = 0; i < 100000; i++) {
+		snprintf(text, sizeof text, "10.%u.%u.%u:1", i >> 16, i >> 8 & 255, i & 255);
+		fail(t, text, 1, 1011 + i / 100);
+		if (i % 500 == 0)
+			cr_expect_eq(fail(t, "192.0.2.1:1", 1, 1011 + i / 100), 1, "at %u", i);
+	}
+	throttle_free(&t);
+}

@@ -1,0 +1,24 @@
+/*
+ * Bad tokens per address: from where many come, a token that was not seen before has to wait until it
+ * is looked at, so that guessing takes time and costs no processor. Tokens that are known to be good
+ * never wait, and new good ones only a moment, so that whoever shares the address (a NAT, a notebook
+ * host) does not suffer.
+ *
+ * One per worker; a fixed table by hash of the address (IPv6: of its /64), in which a newcomer takes
+ * the place of the one with the fewest failures. Pure but for its memory.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/sock.h"
+
+#define THROTTLE_REFILL_MS 5000u /* a failure is forgotten after that */
+
+struct throttle;
+
+struct throttle *throttle_new(uint32_t failures); /* limits.failed_tokens; aborts when out of memory */
+void throttle_free(struct throttle **);
+
+void throttle_failed(struct throttle *, const struct sock_addr *, uint64_t now_ms); /* a bad token */
+/* Tokens that are not known yet are to be looked at later. */
+bool throttle_is_slow(const struct throttle *, const struct sock_addr *, uint64_t now_ms);
