@@ -130,7 +130,7 @@ refuse_wish(struct rpc *r, const struct router_refusal *no)
 	if (no->code == GRPC_UNAVAILABLE)
 		return rpc_unavailable(r, no->words, 1000);
 	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
-		misgivings_put(r->worker->misgivings, &r->key, no);
+		misgivings_put(r->worker->misgivings, &r->key, &r->wish, no);
 	return rpc_refuse(r, no->code, no->words);
 }
 
@@ -182,7 +182,7 @@ take_pairs(struct rpc *r)
 {
 	router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
 	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
-		misgivings_drop(r->worker->misgivings, &r->key); /* asked anew */
+		misgivings_drop(r->worker->misgivings, &r->key, &r->wish);
 }
 
 static enum rpc_step
@@ -216,6 +216,44 @@ check_rights(struct rpc *r, const struct binder_found *b)
 	return rpc_refuse(r, GRPC_PERMISSION_DENIED, why);
 }
 
+static bool
+agrees(const struct rpc *r, const struct binder_found *b)
+{
+	const struct conf *conf = r->worker->conf;
+	const struct router_wish *w = &r->wish;
+
+	return (w->config_team.n == 0 ||
+		str_eq(teams_name(conf, w->config_team), str_from(b->team))) &&
+	       (w->config_env.n == 0 || str_eq(teams_env(conf, w->config_env), str_from(b->env)));
+}
+
+/* A pair that comes when the session has its place already: PySpark 3.5 sends each in a call of its
+ * own, after another call. It cannot move the session; so it is refused, and so are its plans. */
+static enum rpc_step
+check_wish(struct rpc *r, const struct binder_found *b)
+{
+	struct router_choice other;
+	struct router_refusal no;
+
+	if (!r->method->plan)
+		return STEP_ON;
+	if (r->method->id == METHOD_CONFIG && r->envelope.whole)
+		take_pairs(r);
+	if (!agrees(r, b)) {
+		if (pick(r, &other, &no) == 0 || no.code == GRPC_UNAVAILABLE)
+			no = (struct router_refusal){
+				GRPC_INVALID_ARGUMENT,
+				arena_printf(r->arena,
+					     "the session is bound for team \"%s\", env \"%s\" "
+					     "already: name team and env in the address",
+					     b->team, b->env)};
+		return refuse_wish(r, &no);
+	}
+	if (misgivings_find(r->worker->misgivings, &r->key, &no))
+		return rpc_refuse(r, no.code, no.words);
+	return STEP_ON;
+}
+
 enum rpc_step
 route_step(struct rpc *r)
 {
@@ -231,7 +269,8 @@ route_step(struct rpc *r)
 	case E_NOT_FOUND: return unbound(r);
 	default: return rpc_unavailable(r, "the session store cannot be read", 1000);
 	}
-	if (use_binding(r, &found) != STEP_ON || check_rights(r, &found) != STEP_ON)
+	if (use_binding(r, &found) != STEP_ON || check_rights(r, &found) != STEP_ON ||
+	    check_wish(r, &found) != STEP_ON)
 		return STEP_END;
 	binder_touch(r->worker->binder, &r->key, &found);
 	return STEP_ON;

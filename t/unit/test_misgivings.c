@@ -1,6 +1,10 @@
 #include <criterion/criterion.h>
 #include "workers/misgivings.h"
 
+static const struct router_wish team = {.config_team = {"ops", 3}},
+				env = {.config_env = {"prod", 4}},
+				both = {.config_team = {"eng", 3}, .config_env = {"prod", 4}};
+
 static struct session_key
 key_of(uint8_t id, const char *user)
 {
@@ -18,15 +22,16 @@ Test(misgivings, are_of_one_session_of_one_user)
 	struct router_refusal found;
 
 	cr_expect_not(misgivings_find(m, &alice, &found));
-	misgivings_put(m, &alice, &no);
+	misgivings_put(m, &alice, &team, &no);
 	cr_assert(misgivings_find(m, &alice, &found));
 	cr_expect_eq(found.code, GRPC_PERMISSION_DENIED);
 	cr_expect_str_eq(found.words, no.words);
 	cr_expect_not(misgivings_find(m, &other, &found));
 	cr_expect_not(misgivings_find(m, &bob, &found));
-	misgivings_drop(m, &bob);
+	misgivings_drop(m, &bob, &team);
+	misgivings_drop(m, &alice, &env);
 	cr_expect(misgivings_find(m, &alice, &found));
-	misgivings_drop(m, &alice);
+	misgivings_drop(m, &alice, &both);
 	cr_expect_not(misgivings_find(m, &alice, &found));
 	misgivings_free(&m);
 }
@@ -42,14 +47,14 @@ Test(misgivings, take_no_more_room_for_many)
 	for (unsigned i = 0; i < 5000; i++) {
 		snprintf(user, sizeof user, "user%u", i);
 		struct session_key key = key_of(1, user);
-		misgivings_put(m, &key, &no);
+		misgivings_put(m, &key, &team, &no);
 		cr_expect(misgivings_find(m, &key, &found), "the last one stands");
 	}
 	for (unsigned i = 0; i < 5000; i++) {
 		snprintf(user, sizeof user, "user%u", i);
 		struct session_key key = key_of(1, user);
 		kept += misgivings_find(m, &key, &found);
-		misgivings_drop(m, &key);
+		misgivings_drop(m, &key, &both);
 	}
 	cr_expect(kept > 100 && kept <= 256, "%u", kept);
 	misgivings_free(&m);
