@@ -18,6 +18,7 @@ struct desk {
 	struct child *child;
 	struct keysets *keysets;
 	struct signer *signer;
-	struct admin_request *reloading; /* who waits for the answer to LEASH_RELOAD; routes.c */
+	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
+	bool reloaded;			 /* it is done, but for a successor of this process */
 	struct loop_timer reload_timer;
 };

@@ -186,21 +186,20 @@ convert(struct batch *b, const struct jwks_key *keys, unsigned count)
 	return true;
 }
 
-/* What is stored already need not be written again, only dated. */
+/* Also what is stored already is written again: workers who wait for a key learn by it that there
+ * is none, and when the set was fetched. */
 static int
 send_batch(struct keyset *k, struct batch *b)
 {
 	struct str provider = k->provider->name;
+	bool same = keystore_read(k->world->view->db, provider, b->arena, &b->now) == 0 &&
+		    memcmp(b->now.source, k->source, sizeof(k->source)) == 0 &&
+		    keystore_same(&b->now, &b->fresh);
 
 	b->fresh.fetched_ms = k->tried_ms;
 	memcpy(b->fresh.source, k->source, sizeof(k->source));
-	if (keystore_read(k->world->view->db, provider, b->arena, &b->now) == 0 &&
-	    memcmp(b->now.source, k->source, sizeof(k->source)) == 0 &&
-	    keystore_same(&b->now, &b->fresh)) {
-		b->now.fetched_ms = k->tried_ms;
-		return keystore_touch(k->world->asks, provider, &b->now, stored_same, k);
-	}
-	return keystore_write(k->world->asks, provider, &b->fresh, stored_new, k);
+	return keystore_write(k->world->asks, provider, &b->fresh, same ? stored_same : stored_new,
+			      k);
 }
 
 static void

@@ -38,9 +38,11 @@ keysets_new(const struct conf *conf, struct loop *loop, struct asks *asks, const
 	k->conf = conf;
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	k->world = (struct keyset_world){loop, fetch_open(loop), asks, view};
-	if (k->world.fetch == NULL)
+	if (k->world.fetch == NULL) {
 		free(k);
-	return k->world.fetch != NULL ? k : NULL;
+		return NULL;
+	}
+	return k;
 }
 
 /* Over the slots of all processes, also dead ones: the counters never go back. */

@@ -133,11 +133,12 @@ copy(struct job *job, struct str provider, const struct keys *keys)
 		};
 }
 
-static int
-start(struct asks *asks, struct str provider, const struct keys *keys, uint64_t set, unsigned next,
-      keystore_done *done, void *arg)
+int
+keystore_write(struct asks *asks, struct str provider, const struct keys *keys, keystore_done *done,
+	       void *arg)
 {
 	struct job *job = calloc(1, sizeof(*job));
+	struct hash_key number;
 	int err = E_NOMEM;
 
 	ASSERT(keys->count <= KEYS_MAX && provider.n < KEYS_PROVIDER_MAX);
@@ -145,13 +146,13 @@ start(struct asks *asks, struct str provider, const struct keys *keys, uint64_t 
 		return E_NOMEM;
 	*job = (struct job){.magic = JOB_MAGIC,
 			    .asks = asks,
-			    .next = next,
 			    .done = done,
 			    .arg = arg,
 			    .arena = arena_new(ARENA_FIRST, KEYSTORE_ARENA)};
 	if (job->arena != NULL) {
 		copy(job, provider, keys);
-		job->keys.set = set;
+		hash_key_random(&number);
+		job->keys.set = number.k0;
 		err = arena_failed(job->arena) ? E_NOMEM : send_next(job);
 	}
 	if (err == 0)
@@ -159,21 +160,4 @@ start(struct asks *asks, struct str provider, const struct keys *keys, uint64_t 
 	arena_free(&job->arena);
 	free(job);
 	return err;
-}
-
-int
-keystore_write(struct asks *asks, struct str provider, const struct keys *keys, keystore_done *done,
-	       void *arg)
-{
-	struct hash_key number;
-
-	hash_key_random(&number);
-	return start(asks, provider, keys, number.k0, 0, done, arg);
-}
-
-int
-keystore_touch(struct asks *asks, struct str provider, const struct keys *keys, keystore_done *done,
-	       void *arg)
-{
-	return start(asks, provider, keys, keys->set, keys->count, done, arg);
 }

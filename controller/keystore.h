@@ -19,7 +19,3 @@ typedef void keystore_done(void *arg, int err);
  * later. E_NOMEM, E_CLOSED. */
 int keystore_write(struct asks *, struct str provider, const struct keys *, keystore_done *done,
 		   void *arg) MUST_CHECK;
-/* The set is current and was fetched again at keys->fetched_ms. Likewise; E_STATE to `done`: it is
- * not current any more. */
-int keystore_touch(struct asks *, struct str provider, const struct keys *, keystore_done *done,
-		   void *arg) MUST_CHECK;

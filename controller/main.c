@@ -225,6 +225,7 @@ drain(void *arg)
 	loop_timer_stop(&c->store_timer); /* or it would start them */
 	keysets_stop(c->desk.keysets);
 	if (has_successor(c)) {
+		routes_replaced(&c->desk);
 		c->drain_least_ms = DRAIN_LEAST_MS;
 		admin_quiesce(c->control);
 		if (c->tcp != NULL)

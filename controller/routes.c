@@ -18,6 +18,8 @@
 #include "lib/panic.h"
 #include "proto/uuid.h"
 
+#define SUCCESSOR_MS 5000u
+
 static void
 show_health(struct desk *d, struct admin_request *q)
 {
@@ -163,6 +165,7 @@ answer_reload(struct desk *d, unsigned status, json_t *json)
 	struct admin_request *q = d->reloading;
 
 	d->reloading = NULL;
+	d->reloaded = false;
 	loop_timer_stop(&d->reload_timer);
 	admin_answer(q, status, json);
 }
@@ -176,6 +179,12 @@ give_up_reload(void *arg)
 	record_act(d->asks, "reload", admin_peer(d->reloading), "the supervisor does not answer");
 	answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
 		      json_pack("{s:[s]}", "errors", "the supervisor does not answer"));
+}
+
+static void
+tell_reloaded(void *arg)
+{
+	answer_reload(arg, MHD_HTTP_OK, json_pack("{s:b}", "reloaded", 1));
 }
 
 static void
@@ -209,6 +218,15 @@ split_lines(struct str words)
 	return lines;
 }
 
+/* Whoever asks something after the reload must not be answered by us, who still have the old
+ * configuration: the reload is over when somebody else answers at the socket. */
+static void
+wait_for_successor(struct desk *d)
+{
+	d->reloaded = true;
+	loop_timer_start(d->child->loop, &d->reload_timer, SUCCESSOR_MS, 0, tell_reloaded, d);
+}
+
 void
 routes_reloaded(struct desk *d, const struct leash_reloaded *answer)
 {
@@ -223,12 +241,20 @@ routes_reloaded(struct desk *d, const struct leash_reloaded *answer)
 		answer_reload(d, MHD_HTTP_CONFLICT,
 			      json_pack("{s:o}", "errors", split_lines(words)));
 	else
-		answer_reload(d, MHD_HTTP_OK, json_pack("{s:b}", "reloaded", 1));
+		wait_for_successor(d);
+}
+
+void
+routes_replaced(struct desk *d)
+{
+	if (d->reloaded)
+		tell_reloaded(d);
 }
 
 void
 routes_close(struct desk *d)
 {
+	routes_replaced(d);
 	if (d->reloading != NULL)
 		answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
 			      json_pack("{s:[s]}", "errors", "the gateway is going down"));

@@ -11,4 +11,5 @@
 
 void routes_handle(void *desk, struct admin_request *);		    /* fits admin_open() */
 void routes_reloaded(struct desk *, const struct leash_reloaded *); /* the supervisor's answer */
+void routes_replaced(struct desk *);				    /* a successor is there */
 void routes_close(struct desk *);				    /* answers who still waits */

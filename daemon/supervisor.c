@@ -23,7 +23,7 @@
 #define SUPERVISOR_MAGIC 0x50be4150u
 #define HELPER_LIMIT_MS	 5000u /* keeper, checker, controller: from DRAIN to SIGKILL */
 #define DRAIN_SPARE_MS	 5000u /* workers: beyond drain_timeout */
-#define ANSWER_MS	 1000u /* for the controller to tell its client how a reload went */
+#define RENEW_MS	 50u   /* after a reload, until its controller is started: of a burst, one */
 
 enum phase { START_KEEPER, START_REST, RUNNING, STOP_WORKERS, STOP_HELPERS, STOP_CONTROLLER };
 
@@ -280,7 +280,7 @@ on_finished(void *arg, bool failed)
 	if (v->phase != RUNNING)
 		return;
 	tell_ready(v);
-	loop_timer_start(v->loop, &v->renew, ANSWER_MS, 0, renew_controller, v);
+	loop_timer_start(v->loop, &v->renew, RENEW_MS, 0, renew_controller, v);
 }
 
 static const struct reload_hooks reload_hooks = {.began = on_began, .finished = on_finished};

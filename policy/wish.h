@@ -1,7 +1,7 @@
 /*
- * What the router is asked, what it sees of the world, and what it answers. The slices of a wish are
- * the caller's; those of a choice are the registry's, the configuration's, the identity's or the
- * wish's.
+ * What the router is asked, what it sees of the world, and what it answers. The slices of a wish
+ * are the caller's; those of a choice are the registry's, the configuration's, the identity's or
+ * the wish's.
  */
 #pragma once
 #include "conf/conf.h"

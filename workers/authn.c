@@ -19,11 +19,16 @@
 #define WAIT_MS	       3000u /* for keys; the controller's fetch takes one or two round trips */
 #define LOOK_MS	       50u
 #define WAITING_MAX    1024u
-#define FETCH_GAP_MS   60000u /* between two fetches because of unknown keys */
+#define FETCH_GAP_MS   60000u
 #define FETCH_SLACK_MS 60000u /* clocks differ */
 #define USED_MS	       60000u /* how often the store is told that a token is used */
 #define ARENA_FIRST    1024
 #define ARENA_CEILING  (128u << 10) /* the names of a certificate */
+
+struct want {		   /* of keys that a token names and nobody here has */
+	uint64_t first_ms; /* of this minute; 0: never */
+	uint64_t generation;
+};
 
 struct authn {
 	struct worker *worker;
@@ -35,6 +40,7 @@ struct authn {
 	EVP_MD_CTX *digest;
 	struct identity *anonymous;
 	uint64_t keys_generation, tokens_generation;
+	struct want *wants; /* by provider */
 	struct authn_wait *first;
 	unsigned waiting;
 	struct loop_timer look;
@@ -54,8 +60,9 @@ authn_new(struct worker *w)
 	a->throttle = throttle_new(w->conf->limit_failed_tokens);
 	a->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL); /* once: a fetch costs more than a digest */
 	a->digest = EVP_MD_CTX_new();
+	a->wants = calloc(w->conf->providers_count + 1, sizeof *a->wants);
 	a->anonymous = identity_new(&(struct identity){.verified = false});
-	ASSERT(a->sha256 != NULL && a->digest != NULL && a->anonymous != NULL);
+	ASSERT(a->sha256 != NULL && a->digest != NULL && a->wants != NULL && a->anonymous != NULL);
 	a->keys_generation = a->tokens_generation = UINT64_MAX;
 	return a;
 }
@@ -75,6 +82,7 @@ authn_free(struct authn **pa)
 	verdicts_free(&a->verdicts);
 	throttle_free(&a->throttle);
 	identity_unref(&a->anonymous);
+	free(a->wants);
 	EVP_MD_CTX_free(a->digest);
 	EVP_MD_free(a->sha256);
 	free(a);
@@ -197,6 +205,23 @@ authn_cancel(struct authn *a, struct authn_wait *x)
 		unlink_wait(a, x);
 }
 
+/* The controller fetches once a minute because of unknown keys, and at once: whoever comes first,
+ * or while that goes on, waits for it; others come again when the next one is due. */
+static bool
+may_wait(struct authn *a, unsigned provider, uint32_t *ret_retry_ms)
+{
+	struct want *w = &a->wants[provider];
+	uint64_t now = loop_ms(a->worker->loop), age = now - w->first_ms;
+
+	*ret_retry_ms = WAIT_MS;
+	if (w->first_ms == 0 || age >= FETCH_GAP_MS) {
+		*w = (struct want){now, a->keys_generation};
+		return true;
+	}
+	*ret_retry_ms = (uint32_t)(FETCH_GAP_MS - age);
+	return age < WAIT_MS && w->generation == a->keys_generation;
+}
+
 /* A key that our last fetch did not bring: the token may be younger than that fetch, then its key
  * may be, too. Else nobody has such a key. */
 static int
@@ -204,16 +229,14 @@ unknown_key(struct authn *a, const struct authn_facts *f, const struct verify_re
 	    struct authn_answer *ret)
 {
 	const struct keyring_set *set = keyring_get(a->keyring, r->provider);
-	uint64_t age = clock_wall_ms() - set->fetched_ms;
 
 	if (set->fixed || (set->fetched_ms != 0 && r->issued_ms != 0 &&
 			   r->issued_ms + FETCH_SLACK_MS < set->fetched_ms))
 		return refuse(ret, GRPC_UNAUTHENTICATED,
 			      "the token was signed with a key that its issuer does not publish");
 	counters_want_keys(a->worker->counters, r->provider);
-	if (!f->waited_keys && (set->fetched_ms == 0 || age >= FETCH_GAP_MS))
+	if (!f->waited_keys && may_wait(a, r->provider, &ret->retry_ms))
 		return E_AGAIN;
-	ret->retry_ms = age < FETCH_GAP_MS ? (uint32_t)(FETCH_GAP_MS - age) : 5000;
 	return refuse(ret, GRPC_UNAVAILABLE,
 		      "the token was signed with a key that is not known here yet");
 }

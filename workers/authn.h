@@ -21,7 +21,8 @@
 #include "workers/verdicts.h"
 
 #define AUTHN_SLOW_MS  1000u
-#define AUTHN_SLOW_MAX 64u
+#define AUTHN_SLOW_MAX	  64u /* requests that wait so in one worker, */
+#define AUTHN_SLOW_CLIENT 8u  /* and of one connection, so that others find room */
 
 struct authn;
 struct authn_wait;
@@ -54,8 +55,7 @@ struct authn_wait {
 struct authn *authn_new(struct worker *); /* aborts when out of memory, at start */
 void authn_free(struct authn **);
 
-/* 0; E_DENIED with a refusal; E_AGAIN: ask again, if ret->slow after AUTHN_SLOW_MS (at most
- * AUTHN_SLOW_MAX requests of a worker at once), else when authn_wait() says so: keys may come. */
+/* 0; E_DENIED with a refusal; E_AGAIN: ask again, if ret->slow after AUTHN_SLOW_MS, else when authn_wait() says so: keys may come. */
 int authn_check(struct authn *, const struct authn_facts *, struct authn_answer *ret) MUST_CHECK;
 
 /* Until the keys have changed, or some seconds have passed. E_LIMIT: too many wait. */

@@ -20,7 +20,8 @@ struct client {
 	struct sock_addr peer;
 	struct identity *certificate; /* whom the client's certificate names; NULL: not asked yet */
 	uint32_t id;
-	uint32_t rpcs; /* begun */
+	uint32_t rpcs;	 /* begun */
+	uint32_t slowed; /* of them, wait because of bad tokens from their address */
 	bool tls;
 };
 

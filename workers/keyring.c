@@ -95,8 +95,11 @@ load(struct keyring_set *s, const struct conf_provider *p, struct db *db)
 {
 	uint8_t source[KEYS_SOURCE];
 	struct keys rows;
-	int rc = keys_load(db, p->name, s->arena, &rows);
+	int rc = db_read_begin(db);
 
+	if (rc == 0)
+		rc = keys_load(db, p->name, s->arena, &rows);
+	db_read_end(db);
 	if (rc != 0)
 		return rc;
 	keys_source(p->issuer, p->jwks_url, source);

@@ -47,7 +47,7 @@ take_preferred(const struct conf_names *names, struct str name, struct str value
 
 struct seen {
 	struct str method, path, authority, host, timeout;
-	unsigned team_rank, env_rank, user_rank;
+	unsigned team_rank, env_rank;
 	const char *wrong;
 };
 
@@ -57,6 +57,20 @@ take_once(struct seen *seen, struct str *to, struct str value, const char *wrong
 	if (to->p != NULL)
 		seen->wrong = wrong;
 	*to = value;
+}
+
+/* Whatever is said about the user must be true, so all of it must be the same. */
+static void
+take_user(const struct conf_names *names, struct str name, struct str value, struct rpc *r,
+	  struct seen *seen)
+{
+	for (unsigned i = 0; i < names->count; i++) {
+		if (!str_eq(name, names->names[i]))
+			continue;
+		if (r->user.p != NULL && !str_eq(r->user, value))
+			seen->wrong = "two different user headers";
+		r->user = value;
+	}
 }
 
 static void
@@ -84,7 +98,7 @@ take_field(struct rpc *r, struct seen *seen, struct str name, struct str value)
 	case FIELD_OTHER:
 		take_preferred(&conf->header_team, name, value, &r->team, &seen->team_rank);
 		take_preferred(&conf->header_env, name, value, &r->env, &seen->env_rank);
-		take_preferred(&conf->header_user, name, value, &r->user, &seen->user_rank);
+		take_user(&conf->header_user, name, value, r, seen);
 		break;
 	default: break;
 	}

@@ -162,6 +162,16 @@ enter(struct rpc *r, enum rpc_state state)
 	r->state = state;
 }
 
+static void
+be_quick(struct rpc *r)
+{
+	if (!r->slowed)
+		return;
+	r->slowed = false;
+	r->worker->slowed--;
+	r->conn->slowed--;
+}
+
 /* For whatever it waits. */
 static void
 stop_waiting(struct rpc *r)
@@ -170,9 +180,7 @@ stop_waiting(struct rpc *r)
 	binder_cancel(r->worker->binder, &r->ask);
 	authn_cancel(r->worker->authn, &r->keys);
 	loop_timer_stop(&r->slow);
-	if (r->slowed)
-		r->worker->slowed--;
-	r->slowed = false;
+	be_quick(r);
 }
 
 void
@@ -192,8 +200,7 @@ slow_is_over(void *arg)
 {
 	struct rpc *r = arg;
 
-	r->slowed = false;
-	r->worker->slowed--;
+	be_quick(r);
 	rpc_run(r);
 }
 
@@ -203,11 +210,12 @@ slow_down(struct rpc *r)
 {
 	struct worker *w = r->worker;
 
-	if (w->slowed >= AUTHN_SLOW_MAX)
+	if (w->slowed >= AUTHN_SLOW_MAX || r->conn->slowed >= AUTHN_SLOW_CLIENT)
 		return rpc_unavailable(r, "too many bad tokens have come from this address",
 				       2 * AUTHN_SLOW_MS);
 	counters_add(w->counters, COUNTER_auth_slowed, 1);
 	w->slowed++;
+	r->conn->slowed++;
 	r->slowed = r->waited_slow = true;
 	loop_timer_start(w->loop, &r->slow, AUTHN_SLOW_MS, 0, slow_is_over, r);
 	return STEP_WAIT;

@@ -1,5 +1,6 @@
 """Fixtures. Drivers live for the whole session, gateways for a module unless a test breaks them."""
 
+import os
 import pathlib
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness import gateway as gateways  # noqa: E402
 from harness.certs import Authority  # noqa: E402
 from harness.client import Way  # noqa: E402
 from harness.fake import Fake  # noqa: E402
@@ -32,6 +34,15 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="only with --long"))
+
+
+@pytest.fixture
+def unsanitized(monkeypatch):
+    """Gateways of the release build: sanitizers change how much memory is used, and what of it may be seen."""
+    if gateways.SANITIZED:
+        release = pathlib.Path(os.environ.get("SPARKGW_RELEASE", ROOT / "build-release"))
+        assert (release / "sparkgwd").exists(), f"no release build in {release}"
+        monkeypatch.setattr(gateways, "BUILD", release)
 
 
 @pytest.fixture(scope="session")

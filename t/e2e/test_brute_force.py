@@ -3,19 +3,21 @@
 import hashlib
 import threading
 import time
+from collections import Counter
 
 import pytest
 
-from harness import rpc
+from harness import net, rpc
+from harness.gateway import STATIC, auth
 from harness.raw import Raw, grpc_headers
 
-UNAUTHENTICATED = 16
+UNAVAILABLE, UNAUTHENTICATED = 14, 16
 LIMIT = 10
 
 
 @pytest.fixture
-def gateway(make_gateway, fake):
-    return make_gateway([fake], workers=1, limits={"failed_tokens": LIMIT})
+def gateway(make_gateway, fake, issuer, tmp_path):
+    return make_gateway([fake], workers=1, auth=auth(issuer.conf(tmp_path), STATIC), limits={"failed_tokens": LIMIT})
 
 
 def guess(raw, token):
@@ -30,15 +32,17 @@ def seconds_of(raw, token, status):
 
 
 def test_bad_tokens_are_answered_late(gateway, fake):
-    """At once for as many as anybody mistypes, then ever later; good ones of the same connection are not held back."""
+    """At once for as many as anybody mistypes, then later; known good ones never wait, new ones as long as any new one."""
     with Raw(gateway.clear_port) as raw:
+        assert seconds_of(raw, "token-alice", 0) < 0.5
         first = [seconds_of(raw, f"wrong-{n}", UNAUTHENTICATED) for n in range(LIMIT)]
         later = [seconds_of(raw, f"wrong-{LIMIT + n}", UNAUTHENTICATED) for n in range(3)]
         good = [seconds_of(raw, "token-alice", 0) for _ in range(10)]
-    assert max(first) < 0.5 and min(later) > 0.5 and max(good) < 0.5, (first, later, good)
+        new = seconds_of(raw, "token-bob", 0)
+    assert max(first) < 0.5 and min(later) > 0.5 and max(good) < 0.5 and new < 3, (first, later, good, new)
     counters = gateway.ask("status")["counters"]
     assert counters["auth_refused"] >= LIMIT + 3 and counters["auth_slowed"] >= 3
-    assert len(fake.calls) == 10
+    assert len(fake.calls) == 12
 
 
 class Guesser(threading.Thread):
@@ -46,13 +50,13 @@ class Guesser(threading.Thread):
 
     def __init__(self, gateway, until, width=50):
         super().__init__(daemon=True)
-        self.gateway, self.until, self.width, self.count, self.codes = gateway, until, width, 0, set()
+        self.gateway, self.until, self.width, self.count, self.codes = gateway, until, width, 0, Counter()
 
     def run(self):
         with Raw(self.gateway.clear_port) as raw:
             while time.monotonic() < self.until:
                 streams = [guess(raw, f"wrong-{self.name}-{self.count + n}") for n in range(self.width)]
-                self.codes |= {raw.answer(stream).status for stream in streams}
+                self.codes.update(raw.answer(stream).status for stream in streams)
                 self.count += self.width
 
 
@@ -76,8 +80,25 @@ def test_others_of_the_same_address_notice_nothing(gateway, fake):
             time.sleep(0.01)
         for guesser in guessers:
             guesser.join(20)
-    assert set().union(*(guesser.codes for guesser in guessers)) == {UNAUTHENTICATED}
-    guessed = sum(guesser.count for guesser in guessers)
-    assert guessed <= 4 * 50 * 6, f"{guessed} guesses in 4 s"
+    codes = sum((guesser.codes for guesser in guessers), Counter())
+    assert set(codes) == {UNAUTHENTICATED, UNAVAILABLE}, codes
+    assert codes[UNAUTHENTICATED] <= LIMIT + 64 * 8, f"{codes} in 4 s: each was looked at"
     assert sorted(took)[len(took) * 95 // 100] < 0.25, sorted(took)[-5:]
     assert store(gateway) == before
+
+
+def test_newcomers_of_the_same_address_are_served(gateway, issuer):
+    """Each with a good token that was never seen before, over a connection of its own."""
+    def first_call(token):
+        with Raw(gateway.clear_port) as raw:
+            begin = time.monotonic()
+            answer = raw.answer(guess(raw, token))
+            return answer.status, time.monotonic() - begin
+    guessers = [Guesser(gateway, time.monotonic() + 8) for _ in range(4)]
+    for guesser in guessers:
+        guesser.start()
+    net.wait_for(lambda: gateway.ask("status")["counters"]["auth_slowed"] > 0, 5, "slowed down")
+    found = [first_call(issuer.token()) for _ in range(4)] + [first_call("token-bob")]
+    for guesser in guessers:
+        guesser.join(20)
+    assert {status for status, _ in found} == {0} and max(took for _, took in found) < 2.5, found

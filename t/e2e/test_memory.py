@@ -1,29 +1,21 @@
 """Bounded memory: a client that does not read, an upload that the driver does not read, many streams."""
 
-import os
-import pathlib
 import threading
 import time
 
 import pytest
 
-from harness import gateway as gateways
 from harness import net, procs, rpc
 from harness.fake import Stream
 from harness.raw import Raw, grpc_headers
 from harness.rpc import pb
 
-RELEASE = pathlib.Path(os.environ.get("SPARKGW_RELEASE", gateways.ROOT / "build-release"))
 MIB = 1 << 20
 
 
 @pytest.fixture
-def lean(make_gateway, fake, monkeypatch):
+def lean(unsanitized, make_gateway, fake):
     """A gateway without sanitizers, one worker, warm."""
-    if gateways.SANITIZED:
-        if not (RELEASE / "sparkgwd").exists():
-            pytest.skip(f"no release build in {RELEASE}")
-        monkeypatch.setattr(gateways, "BUILD", RELEASE)
     gateway = make_gateway([fake], workers=1)
     with rpc.Channel(gateway.way()) as channel:
         for _ in range(50):

@@ -92,11 +92,11 @@ def test_views_of_another(world, spark_drivers):
 
 
 PAIRS = """
-made = (SparkSession.builder.remote(os.environ["SPARK_URL"])
-        .config("spark.connect.grpc.header.x-doordash-team", os.environ["TEAM"])
-        .config("spark.connect.grpc.header.x-doordash-env", "prod").create())
 try:
-    rows = made.range(3).count()
+    made = (SparkSession.builder.remote(os.environ["SPARK_URL"])
+            .config("spark.connect.grpc.header.x-doordash-team", os.environ["TEAM"])
+            .config("spark.connect.grpc.header.x-doordash-env", "prod").create())
+    rows = int(made.range(3).count())
     out([made.conf.get("spark.app.name"), rows])
 except Exception as error:
     out(str(error))
@@ -106,11 +106,17 @@ os._exit(0)
 
 @pytest.mark.parametrize("user,team,wanted", [("bob", "ops", ["driver-b", 3]), ("alice", "ops", "PERMISSION_DENIED")])
 def test_team_by_pairs_of_the_builder(world, user, team, wanted):
-    """PySpark only warns of a pair that was refused, so what comes next is refused again."""
+    """As documented; whoever may not have it is told."""
     gateway, provider = world
-    way = gateway.way(token=provider.token(user), team=None, env=None)
-    said = way.run(PAIRS, TEAM=team)
+    said = gateway.way(token=provider.token(user), team=None, env=None).run(PAIRS, TEAM=team)
     assert said == wanted if isinstance(wanted, list) else wanted in said
+
+
+def test_refused_pairs_of_an_older_client(world, python35):
+    """It only warns of what was refused, and goes on: its first plan must not go elsewhere."""
+    gateway, provider = world
+    said = gateway.way(token=provider.token("alice"), team=None, env=None).run(PAIRS, python=python35, TEAM="ops")
+    assert "PERMISSION_DENIED" in said and "ops" in said
 
 
 def test_person_who_left_a_team(world):
@@ -130,6 +136,22 @@ def test_person_who_left_a_team(world):
 
 
 # ---- with drivers that are none ----
+
+@pytest.mark.parametrize("method", ["ExecutePlan", "AnalyzePlan", "Config"])
+def test_refused_pairs_are_refused_again(make_gateway, fakes, method):
+    """Where the first Config call asked for a team in vain, the session's next call does not find another one by itself."""
+    gateway = make_gateway({"eng-prod": [fakes[0].address], "ops-prod": [fakes[1].address]})
+    session = rpc.new_id()
+    for fake in fakes:
+        fake.behave = lambda s: s.wait().answer(b"")
+    pairs = [rpc.pb.KeyValue(key="spark.connect.grpc.header.x-doordash-team", value="ops")]
+    first = rpc.pb.ConfigRequest(session_id=session, operation=rpc.pb.ConfigRequest.Operation(
+        set=rpc.pb.ConfigRequest.Set(pairs=pairs)))
+    with rpc.Channel(gateway.way(), x_doordash_team=None, x_doordash_env=None) as channel:
+        assert channel.status("Config", first)[0] == "PERMISSION_DENIED"
+        assert channel.status(method, rpc.requests(session)[method])[0] == "PERMISSION_DENIED"
+    assert not [call for fake in fakes for call in fake.calls]
+
 
 def test_person_taken_out_of_a_team_by_a_reload(make_gateway, fake):
     """From then on no new plan, also not over a connection from before."""
@@ -170,7 +192,7 @@ def test_regions(make_gateway, fake):
         gateway.reload()
     with rpc.Channel(gateway.way()) as channel:
         code, words = channel.status("Config", rpc.config(rpc.new_id()))
-    assert code == "PERMISSION_DENIED" and "region" in words
+    assert code == "PERMISSION_DENIED" and "eu-west-1" in words
 
 
 @pytest.fixture(scope="module")

@@ -186,6 +186,16 @@ def test_without_providers_of_these_types(setup):
         assert done.returncode == 1 and "provider of type" in done.stderr, words
 
 
+def test_a_reload_is_over_when_commands_know_of_it(make_gateway, fake):
+    """Whoever is asked next is not the controller of the old configuration."""
+    gateway = make_gateway([fake], **OWN)
+    for percent in range(60, 65):
+        gateway.conf["rollout"] = {"spark_connect_enabled": percent}
+        gateway.write()
+        gateway.reload()
+        assert gateway.ask("rollout", "show")["configured"] == percent
+
+
 # ---- roll-out ----
 
 def test_rollout(make_gateway, fake):

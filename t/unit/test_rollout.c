@@ -65,7 +65,7 @@ Test(rollout, turns_never_change)
 }
 
 static struct str one_team[] = {STR("ml"), STR("fe")};
-static struct str one_user[] = {STR("ann")};
+static struct str one_user[] = {STR("ann"), STR("")};
 
 /* one letter per list that names the one who asks: D deny user, d deny team, A allow user, a allow
  * team; at 0, 100 */
@@ -90,7 +90,7 @@ static const struct row {
 static void
 set_lists(const char *lists)
 {
-	const struct conf_names none = {NULL, 0}, users = {one_user, 1}, teams = {one_team, 2};
+	const struct conf_names none = {NULL, 0}, users = {one_user, 2}, teams = {one_team, 2};
 
 	world.conf.rollout_deny_users = strchr(lists, 'D') != NULL ? users : none;
 	world.conf.rollout_deny_teams = strchr(lists, 'd') != NULL ? teams : none;

@@ -13,7 +13,7 @@ static struct str fe_groups[] = {STR("eng-all")};
 static struct str both_groups[] = {STR("ml"), STR("eng-all")};
 static struct str to_east[] = {STR("east")};
 static struct str in_dev[] = {STR("dev")};
-static struct str denied[] = {STR("u1")};
+static struct str user_1[] = {STR("u1")};
 static const struct identity nobody = {.verified = false};
 static const struct identity fe = {.verified = true,
 				   .user = STR("u1"),
@@ -172,10 +172,26 @@ Test(router_words, refusals_of_the_rollout)
 		     "then");
 	expect_words(&none, w, GRPC_PERMISSION_DENIED, "not a member of team \"fe\"; yours: none");
 	world.view.rollout = 100;
-	world.conf.rollout_deny_users = (struct conf_names){denied, 1};
+	world.conf.rollout_deny_users = (struct conf_names){user_1, 1};
 	expect_words(&fe, w, GRPC_PERMISSION_DENIED,
 		     "Spark Connect is not switched on for you: please keep to your present way of "
 		     "running Spark");
+}
+
+/* What one calls oneself opens nothing. */
+Test(router_words, rollout_by_verified_users_only)
+{
+	struct identity who = {.verified = false, .user = STR("u1")};
+	struct router_wish w = {.team = STR("fe"), .who = &who};
+	struct router_choice c;
+	struct router_refusal no;
+
+	world.view.rollout = 0;
+	world.conf.rollout_allow_users = (struct conf_names){user_1, 1};
+	cr_expect_eq(world_pick(&w, 1, &c, &no), E_DENIED);
+	who.verified = true;
+	who.team = STR("fe");
+	cr_expect_eq(world_pick(&w, 1, &c, &no), 0);
 }
 
 /* The percentage set live counts, else the configuration's. */

@@ -170,8 +170,14 @@ static const struct own_row {
 	const struct identity *who;
 	const char *wanted;
 } own_table[] = {
-	{&nobody, "fe, ml, audit"}, {&fe, "fe"},       {&almost, "none"}, {&to_fe, "fe"},
-	{&to_data, "data"},	    {&fe_to_ml, "ml"}, {&fe_dev, "fe"},
+	{&nobody, "fe, ml, audit"},
+	{&pretender, "fe, ml, audit"},
+	{&fe, "fe"},
+	{&almost, "none"},
+	{&to_fe, "fe"},
+	{&to_data, "data"},
+	{&fe_to_ml, "ml"},
+	{&fe_dev, "fe"},
 };
 
 Test(teams, own)

@@ -68,7 +68,8 @@ class Provider:
         """The old keys leave the set."""
         return self.tell(do="drop")
 
-    def change(self, name, **claims):
+    def change(self, name, /, **claims):
+        """All claims of this person, from the next token on."""
         self.tell(do="change", name=name, claims=claims)
 
     def fetches(self):
