@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "keeper/audit_sources.h"
 #include "lib/log.h"
@@ -16,6 +17,7 @@
 struct audit_sources {
 	unsigned magic;
 	const char *run_dir;
+	const struct segment *own;
 	struct audit_source *list[AUDIT_SOURCES]; /* the last is our own */
 	bool said[LEFTOVER_FILES];		  /* that it cannot be read */
 };
@@ -29,6 +31,7 @@ audit_sources_new(struct segment *own, const char *run_dir)
 		return NULL;
 	s->magic = SOURCES_MAGIC;
 	s->run_dir = run_dir;
+	s->own = own;
 	s->list[LEFTOVER_FILES] = audit_source_new(own, false);
 	if (s->list[LEFTOVER_FILES] == NULL)
 		audit_sources_free(&s);
@@ -90,6 +93,16 @@ take_up(struct audit_sources *s, unsigned n, const char *path)
 	return 0;
 }
 
+/* A new program may have put ours by while it starts. Closing it here would drop our row's lock. */
+static bool
+is_foreign(const struct audit_sources *s, const char *path)
+{
+	struct stat own, st;
+
+	return stat(path, &st) == 0 && fstat(segment_fd(s->own), &own) == 0 &&
+	       (st.st_ino != own.st_ino || st.st_dev != own.st_dev);
+}
+
 void
 audit_sources_find_old(struct audit_sources *s)
 {
@@ -102,7 +115,7 @@ audit_sources_find_old(struct audit_sources *s)
 		if (s->list[n] != NULL)
 			continue;
 		leftover_path(s->run_dir, n, path);
-		if (access(path, F_OK) != 0)
+		if (!is_foreign(s, path))
 			continue;
 		err = take_up(s, n, path);
 		if (err == 0 || err == E_AGAIN || s->said[n])

@@ -214,6 +214,9 @@ pass_by(struct auditor *a)
 		return 0;
 	taken = fill(a, NULL, &tally);
 	settle(a, &none);
+	if (tally.records > tally.unfinished)
+		log_warn(NULL, "audit is off: %llu records from before were dropped",
+			 (unsigned long long)(tally.records - tally.unfinished));
 	return taken;
 }
 
