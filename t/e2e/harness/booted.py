@@ -47,7 +47,7 @@ mkdir -p old
 pivot_root . old
 umount -l /old
 mount --make-rshared /
-exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=console --show-status=no
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --show-status=no
 """
 
 
