@@ -25,6 +25,7 @@
 #define WORDS	      192u
 #define KINDS	      (PROC_CONTROLLER + 1u)
 #define SEATS	      (KINDS + SEGMENT_PROCS)
+#define LOOKS	      2u /* in a row, until readiness is another */
 
 struct event {
 	uint64_t at_ms;
@@ -51,7 +52,8 @@ struct history {
 	struct seat seats[SEATS];
 	struct seen drivers[SEGMENT_DRIVERS]; /* by slot */
 	unsigned generation;
-	int ready; /* -1: not known */
+	int ready;	 /* -1: not known */
+	unsigned doubts; /* looks in a row that say otherwise */
 	bool changed, warned;
 };
 
@@ -176,16 +178,21 @@ look_at_drivers(struct history *h)
 		look_at_driver(h, h->view->registry->by_id[i]);
 }
 
+/* A moment without a keeper is part of every reload. */
 static void
 look_at_readiness(struct history *h)
 {
 	json_t *missing = view_missing(h->view);
 	bool ready = json_array_size(missing) == 0;
 
-	if (h->ready >= 0 && h->ready != ready)
+	h->doubts = h->ready != ready ? h->doubts + 1 : 0;
+	if (h->doubts == LOOKS && h->ready >= 0)
 		note(h, "ready", ready ? "ready" : "not ready: %s",
 		     ready ? "" : json_string_value(json_array_get(missing, 0)));
-	h->ready = ready;
+	if (h->doubts == LOOKS) {
+		h->ready = ready;
+		h->changed = true;
+	}
 	json_decref(missing);
 }
 
@@ -235,9 +242,9 @@ save(struct history *h)
 {
 	char path[PATH_MAX], fresh[PATH_MAX + 16];
 	json_t *json =
-		json_pack("{s:I, s:I, s:i, s:o, s:o}", "since_ms", (json_int_t)h->since_ms,
+		json_pack("{s:I, s:I, s:i, s:i, s:o, s:o}", "since_ms", (json_int_t)h->since_ms,
 			  "looked_ms", (json_int_t)h->looked_ms, "generation", (int)h->generation,
-			  "seats", show_seats(h), "events", show_events(h));
+			  "ready", h->ready, "seats", show_seats(h), "events", show_events(h));
 
 	snprintf(path, sizeof(path), "%s/%s", h->folder, FILE_NAME);
 	snprintf(fresh, sizeof(fresh), "%s.%d", path, (int)getpid());
@@ -292,18 +299,20 @@ load_events(struct history *h, const json_t *events)
 static void
 load(struct history *h)
 {
-	json_int_t since_ms, looked_ms, generation;
+	json_int_t since_ms, looked_ms, generation, ready;
 	json_t *json, *seats, *events;
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/%s", h->folder, FILE_NAME);
 	json = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-	if (json != NULL && json_unpack(json, "{s:I, s:I, s:I, s:o, s:o}", "since_ms", &since_ms,
-					"looked_ms", &looked_ms, "generation", &generation, "seats",
-					&seats, "events", &events) == 0) {
+	if (json != NULL &&
+	    json_unpack(json, "{s:I, s:I, s:I, s:I, s:o, s:o}", "since_ms", &since_ms, "looked_ms",
+			&looked_ms, "generation", &generation, "ready", &ready, "seats", &seats,
+			"events", &events) == 0) {
 		h->since_ms = (uint64_t)since_ms;
 		h->looked_ms = (uint64_t)looked_ms;
 		h->generation = (unsigned)generation;
+		h->ready = (int)ready;
 		load_seats(h, seats);
 		load_events(h, events);
 	}

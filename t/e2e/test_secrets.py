@@ -53,7 +53,7 @@ class World:
         for words in (["status"], ["drivers"], ["clusters"], ["sessions"], ["token", "list", "--all"], ["token", "keys"],
                       ["rollout", "show"], ["explain", "--user", "alice", "--groups", "eng"]):
             self.said += self.gateway.ctl(*words).stdout + self.gateway.ctl("--json", *words).stdout
-        for path in ("/healthz", "/readyz", "/metrics", "/v1/status"):
+        for path in ("/healthz", "/readyz", "/metrics", "/", "/v1/overview", "/v1/status"):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.gateway.admin_port}{path}", timeout=5) as answer:
                     self.said += answer.read().decode()

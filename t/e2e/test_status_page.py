@@ -1,9 +1,12 @@
 """The status page in a real browser: what it shows, how soon, by keyboard, in light and dark, and that it asks nobody else."""
 
 import http.client
+import http.server
 import json
 import os
 import signal
+import threading
+import time
 
 import pytest
 
@@ -147,8 +150,8 @@ def test_light_and_dark(page, setup):
     open_page(page, gateway)
     light = background(page)
     page.scheme("dark")
-    dark = background(page)
-    assert dark != light and page.text("#theme") == "Light theme"
+    page.wait("document.querySelector('#theme').textContent === 'Light theme'")
+    assert background(page) != light
     page.js("document.querySelector('#theme').focus()")
     page.press("Enter")
     assert background(page) == light and page.text("#theme") == "Dark theme"
@@ -227,3 +230,47 @@ def test_headers_and_the_json(setup):
     assert "alice" not in text and not any(word in text for word in gateway.secrets)
     assert sum(team["sessions"] for team in seen["teams"]) == 1
     assert get(gateway, "/v1/sessions")[0] == 404
+
+
+class Stub:
+    """The page of a real gateway, and an overview that a test makes up."""
+
+    def __init__(self, html, overview):
+        stub = self
+        self.html, self.overview = html, overview
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body, kind = (stub.html, "text/html; charset=utf-8") if self.path == "/" else (json.dumps(
+                    {**stub.overview, "status": {**stub.overview["status"], "now_ms": time.time_ns() // 1000000}}), "application/json")
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.admin_port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def test_numbers_and_unkind_words(page, setup):
+    """Rates and percentiles of teams out of two answers; names are text, whatever stands in them; no cluster at all."""
+    real, _ = setup
+    seen, evil = json.loads(get(real, "/v1/overview")[2]), "<img src=x onerror=alert(1)>"
+    seen["teams"][0] = {**seen["teams"][0], "team": evil, "requests": 100, "failed": 0}
+    stub = Stub(get(real, "/")[2], seen)
+    open_page(page, stub)
+    more = list(seen["teams"][0]["latency"])
+    more[5] += 100  # 25 to 50 ms
+    more[9] += 10  # 500 ms to 1 s
+    stub.overview = {**seen, "clusters": [], "drivers": [], "teams": [
+        {**seen["teams"][0], "requests": 210, "failed": 11, "errors": {"no_driver": 8, "driver_lost": 3}, "latency": more}]}
+    page.wait("document.querySelector('#teams').textContent.includes('no driver (8)')", 10)
+    team, _, _, rate, median, p95, failed, worst = rows(page, "teams")[0]
+    assert (team, median, p95, failed, worst) == (evil, "39 ms", "725 ms", "10 %", "no driver (8)") and float(rate) > 5
+    assert page.js("document.images.length") == 0
+    assert rows(page, "clusters") == [["No clusters are configured."]] and rows(page, "drivers") == [["No drivers are configured."]]
+    check_clean(page, stub)
+    stub.server.shutdown()

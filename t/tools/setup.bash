@@ -6,7 +6,7 @@ BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-de
 	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
 CHECK_PACKAGES="git libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
-	systemd bash-completion dpkg-dev debhelper lintian rpm rpmlint mmdebstrap logrotate"
+	systemd bash-completion dpkg-dev debhelper lintian rpm rpmlint mmdebstrap logrotate chromium-headless-shell"
 NGHTTP2_WANTED=1.52.0-1+deb12u3
 
 say()
