@@ -55,6 +55,11 @@ def journal(system):
     return system.ask("journalctl", "-u", UNIT, "-o", "cat", "--no-pager")
 
 
+def knows(system, word):
+    """Whether the program of this version has heard of it."""
+    return word in system.path("/usr/libexec/sparkgw/sparkgwd").read_bytes()
+
+
 def status(system):
     return yaml.safe_load(system.ask("sparkgwctl", "--json", "status", check=False) or "{}")
 
@@ -115,6 +120,20 @@ def test_systemd_says_what_we_say(system):
     assert system.ask("systemd-analyze", "verify", "--man=no", UNIT, "sparkgwd.socket") == ""
     found = system.ask("systemd-analyze", "security", "--no-pager", UNIT)
     assert float(re.search(r"level for sparkgwd.service: ([\d.]+)", found).group(1)) <= 1.2
+
+
+def test_its_programs_can_be_replaced(system):
+    """By new ones of the same name, as a package does: they can be run as the old ones could."""
+    for name in ("sparkgwd", "sparkgw-controller"):
+        path = system.path(f"/usr/libexec/sparkgw/{name}")
+        shutil.copy2(path, path.with_suffix(".new"))
+        path.with_suffix(".new").rename(path)
+    system.run("nsenter", "-t", show(system, "MainPID"), "-m", "/usr/libexec/sparkgw/sparkgwd", "-V")
+    generation = status(system)["generation"]
+    system.run("systemctl", "reload", UNIT)
+    net.wait_for(lambda: [p["generation"] for p in status(system).get("processes", []) if p["kind"] == "controller"] == [generation + 1],
+                 10, lambda: journal(system))
+    assert "cannot run" not in journal(system)
 
 
 def test_nothing_else_can_be_run_in_it(system):
@@ -215,7 +234,7 @@ def test_ports_below_1024(system, edit):
 
 
 def test_sockets_of_the_service_manager(system):
-    if b"LISTEN_FDS" not in system.path("/usr/sbin/sparkgwd").read_bytes():
+    if not knows(system, b"LISTEN_FDS"):
         pytest.skip("sparkgwd does not take sockets")
     system.run("systemctl", "stop", UNIT)
     system.run("systemctl", "start", "sparkgwd.socket")
@@ -267,10 +286,20 @@ def test_it_hangs(system, edit):
 
 # ---- another version, and the end ----
 
-def test_upgrade_and_removal(system, deb):
+def test_another_version_takes_over(system, deb):
+    """Nothing is stopped: the new program gets the sockets from the old one."""
+    if not knows(system, b"SPARKGW_UPGRADE"):
+        pytest.skip("sparkgwd does not hand over")
+    pid, restarts = show(system, "MainPID"), show(system, "NRestarts")
     system.run("dpkg", "-i", f"/root/{deb.name}")
+    net.wait_for(lambda: show(system, "MainPID") != pid, 30, lambda: journal(system))
     wait_until_it_runs(system)
-    assert show(system, "ActiveState") == "active"
+    net.wait_for(lambda: not system.path(f"/proc/{pid}").exists(), 30, lambda: journal(system))
+    assert show(system, "NRestarts") == restarts and show(system, "ActiveState") == "active"
+    system.run("systemctl", "reload", UNIT)
+
+
+def test_removal(system):
     system.run("apt-get", "remove", "-y", "sparkgw")
     assert not system.path("/usr/sbin/sparkgwd").exists() and system.path("/etc/sparkgw/sparkgw.yaml").exists()
     assert system.ask("pgrep", "-c", "sparkgw", check=False) in ("", "0")

@@ -78,9 +78,9 @@ def test_sockets_are_those_of_the_configuration():
 def test_only_our_programs_can_be_run(installed, units):
     text = (units / "sparkgwd.service").read_text()
     assert re.search("^NoExecPaths=/$", text, re.M)
-    programs = re.search(r"^ExecPaths=(/.*sparkgw-controller)$", text, re.M).group(1).split()
-    ours = {path for path in installed.rglob("*") if path.is_file() and path.stat().st_mode & 0o100}
-    assert {pathlib.Path(p) for p in programs} == ours
+    folder, program = map(pathlib.Path, re.search(r"^ExecPaths=(\S+) (\S+/sparkgwctl)$", text, re.M).groups())
+    ours = {path.resolve() for path in installed.rglob("*") if path.is_file() and path.stat().st_mode & 0o100}
+    assert {program, *folder.iterdir()} == ours
 
 
 # ---- the installed configuration ----
@@ -115,7 +115,7 @@ def test_installed_configuration_lets_nobody_in_from_elsewhere():
 # ---- make install ----
 
 def test_what_make_install_puts_where(installed):
-    wanted = {"sbin/sparkgwd", "bin/sparkgwctl", "libexec/sparkgw/sparkgw-controller", "etc/sparkgw/sparkgw.yaml",
+    wanted = {"sbin/sparkgwd", "bin/sparkgwctl", "libexec/sparkgw/sparkgwd", "libexec/sparkgw/sparkgw-controller", "etc/sparkgw/sparkgw.yaml",
               "etc/logrotate.d/sparkgw", "lib/sysusers.d/sparkgw.conf", "lib/tmpfiles.d/sparkgw.conf",
               "share/doc/sparkgw/examples/sparkgw.yaml", "share/doc/sparkgw/examples/low-ports.conf",
               "share/doc/sparkgw/examples/credentials.conf", *(f"lib/systemd/system/{name}" for name in UNITS),
@@ -140,7 +140,8 @@ def test_debian_package(debian):
     done = run("lintian", "--allow-root", "--fail-on", "error,warning", debian)
     assert done.returncode == 0 and not done.stdout.strip(), done.stdout + done.stderr
     listing = run("dpkg-deb", "-c", package.main_package(debian)).stdout
-    for path in ("/lib/systemd/system/sparkgwd.service", "/usr/sbin/sparkgwd", "/etc/sparkgw/sparkgw.yaml"):
+    for path in ("/lib/systemd/system/sparkgwd.service", "/usr/sbin/sparkgwd -> ../libexec/sparkgw/sparkgwd",
+                 "/etc/sparkgw/sparkgw.yaml"):
         assert f".{path}\n" in listing, path
 
 
