@@ -54,7 +54,6 @@ Test(fields, name)
 		{"grpc-accept-encoding", FIELD_OTHER, true, true},
 		{"user-agent", FIELD_OTHER, true, true},
 		{"x-doordash-team", FIELD_OTHER, true, true},
-		{"spark-connect-operation-id", FIELD_OTHER, true, true},
 		{"trace-bin", FIELD_OTHER, true, true},
 		{"t", FIELD_OTHER, true, true},
 		{"traceparent", FIELD_TRACEPARENT, false, true},
