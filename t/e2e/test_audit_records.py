@@ -44,7 +44,8 @@ def ask(gateway, message, method="ExecutePlan", **headers):
 
 
 def answer(s):
-    session = s.wait().envelope()[1]
+    s.wait()
+    session = pb.ExecutePlanRequest.FromString(s.messages()[0]).session_id
     s.answer(pb.ExecutePlanResponse(session_id=session), pb.ExecutePlanResponse(session_id=session))
 
 
@@ -203,18 +204,19 @@ def test_worker_is_killed(gateway, fake):
     record, = wait_for(gateway, 1)
     assert record["unfinished"] and record["session"] == session and record["user"] == "alice"
     assert (record["team"], record["cluster"], record["driver"]) == ("eng", "eng-prod", fake.address)
-    net.wait_for(lambda: gateway.ask("status")["ready"], 10)
+    net.wait_for(lambda: gateway.ask("status")["ready"], 10, lambda: "ready again")
 
 
 def test_drained(make_gateway, fake):
     gateway = make_gateway([fake], workers=1, drain_timeout="1s")
-    fake.behave = lambda s: (s.wait().send_headers(), s.send_message(b"x"))
-    with Raw(gateway.clear_port) as raw:
-        stream = raw.request(grpc_headers("ExecutePlan"), rpc.envelope(rpc.sql(rpc.new_id(), "select 1")))
-        raw.pump(5, lambda: raw.answers[stream].data)
-        gateway.process.send_signal(signal.SIGTERM)
-        assert raw.answer(stream, 20).status == 14
+    fake.behave = lambda s: (s.wait().send_headers(), s.send_message(b""))
+    with rpc.Channel(gateway.way(clear=True)) as channel:
+        stream = channel.stream("ExecutePlan", rpc.sql(rpc.new_id(), "select 1"))
+        next(stream)
         gateway.stop()
+        with pytest.raises(grpc.RpcError) as error:
+            list(stream)
+    assert error.value.code() == grpc.StatusCode.UNAVAILABLE
     record, = of_rpcs(gateway)
     assert record["status"] == "UNAVAILABLE" and record["words"] == "this gateway process ends"
 
