@@ -8,6 +8,7 @@
 #include "shm/child.h"
 
 struct admin_request;
+struct certificates;
 struct keysets;
 struct signer;
 
@@ -18,6 +19,7 @@ struct desk {
 	struct child *child;
 	struct keysets *keysets;
 	struct signer *signer;
+	const struct certificates *certificates;
 	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
 	bool reloaded;			 /* it is done, but for a successor of this process */
 	struct loop_timer reload_timer;

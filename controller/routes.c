@@ -9,6 +9,7 @@
 #include "controller/acts.h"
 #include "controller/explain.h"
 #include "controller/keysets.h"
+#include "controller/metrics_route.h"
 #include "controller/page.h"
 #include "controller/rollout_routes.h"
 #include "controller/signer.h"
@@ -265,6 +266,7 @@ struct route {
 static const struct route table[] = {
 	{"GET", "/healthz", ADMIN_TCP | ADMIN_CONTROL, show_health},
 	{"GET", "/readyz", ADMIN_TCP | ADMIN_CONTROL, show_ready},
+	{"GET", "/metrics", ADMIN_TCP | ADMIN_CONTROL, metrics_route_show},
 	{"GET", "/v1/status", ADMIN_CONTROL, show_status},
 	{"GET", "/v1/clusters", ADMIN_CONTROL, show_clusters},
 	{"GET", "/v1/drivers", ADMIN_CONTROL, show_drivers},

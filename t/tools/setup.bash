@@ -2,7 +2,7 @@
 # $root set to the top of the source tree.
 
 BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev
-	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev libprotobuf-c-dev protobuf-c-compiler
+	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler
 	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
 CHECK_PACKAGES="git libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
