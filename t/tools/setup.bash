@@ -1,7 +1,7 @@
 # What quickstart, check and people's shells share: Debian packages, Python environments, builds. To be sourced by bash, with
 # $root set to the top of the source tree.
 
-BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev
+BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev libzstd-dev
 	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler
 	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
