@@ -32,7 +32,7 @@ is_left_out(struct str without, const char *name)
 }
 
 int
-metrics_page(const struct metrics_source *from, struct str without, struct buf *out)
+metrics_page(const struct scrape_from *from, struct str without, struct buf *out)
 {
 	struct scrape scrape;
 	int err = scrape_begin(&scrape, from, out);

@@ -7,25 +7,12 @@
  * gateway's is 50 to 500 KiB. Costs milliseconds; nothing is kept between two scrapes.
  */
 #pragma once
-#include <jansson.h>
-#include "conf/conf.h"
-#include "controller/view.h"
-#include "lib/buf.h"
+#include "controller/scrape.h"
 
 #define METRICS_PAGE_MAX ((size_t)48 << 20)
 
-struct certificates;
-
-struct metrics_source {
-	const struct conf *conf;
-	struct view *view;
-	const struct certificates *certificates; /* NULL: none */
-	json_t *providers;			 /* rows as keysets_show() makes them */
-	int rollout;				 /* percent */
-};
-
 /* without: names of metrics to leave out, with commas between, or STR_NONE. E_NOMEM; E_LIMIT (page
  * too large). */
-int metrics_page(const struct metrics_source *, struct str without, struct buf *out) MUST_CHECK;
+int metrics_page(const struct scrape_from *, struct str without, struct buf *out) MUST_CHECK;
 /* The same bytes for "Content-Encoding: gzip". E_NOMEM. */
 int metrics_gzip(struct str page, struct buf *out) MUST_CHECK;

@@ -45,10 +45,10 @@ make_page(struct desk *d, struct str without, struct buf *page)
 {
 	int live = ROLLOUT_CONFIGURED, err;
 	json_t *providers = json_array();
-	struct metrics_source from = {.conf = d->conf,
-				      .view = d->view,
-				      .certificates = d->certificates,
-				      .providers = providers};
+	struct scrape_from from = {.conf = d->conf,
+				   .view = d->view,
+				   .certificates = d->certificates,
+				   .providers = providers};
 
 	if (rollout_routes_live(d->view, &live) != 0)
 		live = ROLLOUT_CONFIGURED;

@@ -40,7 +40,7 @@ add_up(struct scrape *s)
 }
 
 int
-scrape_begin(struct scrape *s, const struct metrics_source *from, struct buf *out)
+scrape_begin(struct scrape *s, const struct scrape_from *from, struct buf *out)
 {
 	*s = (struct scrape){
 		.from = from,

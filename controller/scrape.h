@@ -3,14 +3,24 @@
  * processes, dead ones included, made once; then a function per source of the table
  * (metrics_table.h), which writes the series of one metric.
  *
- * Controller only; reads the segment, the registry's snapshot and what metrics_source has.
+ * Controller only; reads the segment, the registry's snapshot and what scrape_from has.
  */
 #pragma once
+#include "conf/conf.h"
 #include "controller/exposition.h"
-#include "controller/metrics.h"
 #include "controller/view.h"
 #include "shm/counters.h"
 #include "shm/metrics.h"
+
+struct certificates;
+
+struct scrape_from {
+	const struct conf *conf;
+	struct view *view;
+	const struct certificates *certificates; /* NULL: none */
+	json_t *providers;			 /* rows as keysets_show() makes them */
+	int rollout;				 /* percent */
+};
 
 enum scrape_driver {
 	SCRAPE_UP,
@@ -29,7 +39,7 @@ struct scrape_histogram {
 	uint64_t count[METRICS_BUCKETS], sum_us;
 };
 struct scrape { /* private, but for the sources */
-	const struct metrics_source *from;
+	const struct scrape_from *from;
 	struct segment *segment;
 	struct exposition x;
 	unsigned pairs;
@@ -39,7 +49,7 @@ struct scrape { /* private, but for the sources */
 };
 
 /* E_NOMEM. */
-int scrape_begin(struct scrape *, const struct metrics_source *, struct buf *out) MUST_CHECK;
+int scrape_begin(struct scrape *, const struct scrape_from *, struct buf *out) MUST_CHECK;
 void scrape_end(struct scrape *);
 
 static inline uint64_t

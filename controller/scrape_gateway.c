@@ -53,7 +53,7 @@ scrape_start(struct scrape *s, unsigned what)
 void
 scrape_configured(struct scrape *s, unsigned what)
 {
-	const struct metrics_source *from = s->from;
+	const struct scrape_from *from = s->from;
 
 	switch (what) {
 	case SCRAPE_CONNECTIONS: exposition_value(&s->x, from->conf->limit_connections, 0); break;

@@ -41,7 +41,7 @@ TestSuite(metrics, .init = make_gateway, .fini = drop_gateway, .timeout = 60);
 static const char *
 scrape(const char *without)
 {
-	const struct metrics_source from = {.conf = &conf, .view = &view, .rollout = 40};
+	const struct scrape_from from = {.conf = &conf, .view = &view, .rollout = 40};
 
 	buf_clear(&page);
 	cr_assert_eq(metrics_page(&from, str_from(without), &page), 0);
