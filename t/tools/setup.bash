@@ -119,6 +119,20 @@ make_node_modules()
 	echo "$made" >"$stamp"
 }
 
+# make_promtool FOLDER: promtool alone, out of Debian's package prometheus; installed, that would start a service.
+make_promtool()
+{
+	local folder=$1 scratch
+	[ -x "$folder/promtool" ] && return
+	say "promtool into ${folder#"$root"/}"
+	scratch=$(mktemp -d) || return
+	mkdir -p "$folder"
+	(cd "$scratch" && chmod 755 . && quietly apt-get download prometheus &&
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C "$folder" --strip-components=3 ./usr/bin/promtool) ||
+		say "WARNING: no promtool: tests of metrics will be skipped"
+	rm -rf "$scratch"
+}
+
 # requirements FILE [PATTERN]: the lines of a requirements file.
 requirements()
 {
