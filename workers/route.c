@@ -72,6 +72,7 @@ use_binding(struct rpc *r, const struct binder_found *b)
 {
 	r->driver_id = b->driver_id;
 	r->bound_at_ms = b->created_ms;
+	audit_bound(r, b);
 	if (b->state == SESSION_CLOSED)
 		return session_error(r, STATUS_SESSION_CLOSED);
 	if (b->state == SESSION_LOST)
@@ -99,7 +100,10 @@ bind_done(struct binder_ask *a, int err, const struct binder_found *found)
 	case E_IO:
 		(void)rpc_unavailable(r, "sessions cannot be stored at the moment", 5000);
 		return;
-	default: (void)rpc_unavailable(r, "the chosen driver has just been removed", 100); return;
+	default:
+		rpc_blame(r, METRICS_ERROR_no_driver);
+		(void)rpc_unavailable(r, "the chosen driver has just been removed", 100);
+		return;
 	}
 	r->fresh = found->driver_id == r->choice.driver->id;
 	if (use_binding(r, found) == STEP_ON)
@@ -127,8 +131,10 @@ pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusa
 static enum rpc_step
 refuse_wish(struct rpc *r, const struct router_refusal *no)
 {
-	if (no->code == GRPC_UNAVAILABLE)
+	if (no->code == GRPC_UNAVAILABLE) {
+		rpc_blame(r, METRICS_ERROR_no_driver);
 		return rpc_unavailable(r, no->words, 1000);
+	}
 	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
 		misgivings_put(r->worker->misgivings, &r->key, no);
 	return rpc_refuse(r, no->code, no->words);
@@ -171,6 +177,7 @@ route_elsewhere(struct rpc *r)
 	r->fresh = r->bound = false;
 	r->wish.avoid_driver = r->driver_id;
 	binder_release(r->worker->binder, &r->key, r->driver_id);
+	audit_enter(r, RPC_ROUTE);
 	r->state = RPC_ROUTE; /* the one step back: nothing was sent, and the binding is nobody's
 				 yet */
 	(void)bind_new(r);

@@ -237,7 +237,7 @@ Test(plan, credit_and_room_are_kept_to)
 	struct plan *open[PLAN_AT_ONCE];
 	for (unsigned i = 0; i < PLAN_AT_ONCE; i++) {
 		open[i] = plan_new(arena, &kit, METHOD_EXECUTE_PLAN, n - 1);
-		plan_feed(open[i], bytes + 1, 110);
+		plan_feed(open[i], bytes + 1, 95);
 	}
 	cr_expect_eq(kit.inflating, (unsigned)PLAN_AT_ONCE);
 	struct plan *fifth = plan_new(arena, &kit, METHOD_EXECUTE_PLAN, n - 1);
