@@ -171,7 +171,7 @@ def test_rpm_spec(installed):
     known = ("no-buildroot-tag", "invalid-url Source0")  # of old times; not a URL
     assert [line for line in said.splitlines() if re.search(r"spec:.* [WE]: ", line) and not line.split(": ", 2)[2].startswith(known)] == []
     wanted = re.findall(r"PKG_CHECK_MODULES\(\[\w+\], \[([^]]*)\]", (ROOT / "configure.ac").read_text())
-    for module in re.findall(r"([\w.-]+)(?: >= [\d.]+)?", " ".join(wanted)):
+    for module in re.findall(r"([a-z][\w.-]*)(?: [<>]=? [\d.]+)?", " ".join(wanted)):
         assert module == "criterion" or re.search(rf"^BuildRequires: +pkgconfig\({re.escape(module)}\)", spec.read_text(), re.M), module
 
 
