@@ -46,7 +46,9 @@ struct admin_request {
 	bool suspended;
 	unsigned status; /* 0: not answered yet */
 	char *text;	 /* of the answer; malloc'ed, NULL when the library has it */
-	const char *type, *allow, *policy;
+	const char *type, *allow, *encoding, *policy;
+	size_t size;
+	void (*release)(void *text);
 };
 
 static void
@@ -128,17 +130,15 @@ is_oversized(const struct admin_request *r)
 static void
 wipe(void *text)
 {
-	if (text != NULL)
-		explicit_bzero(text, strlen(text));
+	explicit_bzero(text, strlen(text));
 	free(text);
 }
 
 static enum MHD_Result
 send_answer(struct admin_request *r)
 {
-	size_t size = strlen(r->text);
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer_with_free_callback(size, r->text, wipe);
+		MHD_create_response_from_buffer_with_free_callback(r->size, r->text, r->release);
 	enum MHD_Result queued;
 
 	if (response == NULL)
@@ -147,6 +147,8 @@ send_answer(struct admin_request *r)
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r->type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (r->encoding != NULL)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, r->encoding);
 	if (r->allow != NULL)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allow);
 	if (r->policy != NULL) {
@@ -204,7 +206,8 @@ finish_request(void *arg, struct MHD_Connection *connection, void **slot,
 	ASSERT(!r->suspended);
 	r->admin->running--;
 	buf_free(&r->body);
-	wipe(r->text);
+	if (r->text != NULL)
+		r->release(r->text);
 	r->magic = 0;
 	free(r);
 	*slot = NULL;
@@ -330,6 +333,34 @@ admin_value(void *request, const char *key)
 	return value.p != NULL ? value : STR("");
 }
 
+/* "q=0" and "q=0.000" have none. */
+static bool
+has_weight(struct str q)
+{
+	for (size_t i = 0; i < q.n; i++)
+		if (q.p[i] >= '1' && q.p[i] <= '9')
+			return true;
+	return false;
+}
+
+/* "gzip" in the list, and not with a weight of 0. */
+bool
+admin_accepts_gzip(const struct admin_request *r)
+{
+	struct str list = str_from(MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND,
+							       MHD_HTTP_HEADER_ACCEPT_ENCODING));
+
+	CHECK_MAGIC(r, REQUEST_MAGIC);
+	while (list.p != NULL) {
+		struct str weight, word = str_trim(str_cut(list, ',', &list));
+
+		word = str_trim(str_cut(word, ';', &weight));
+		if (str_eq_nocase(word, STR("gzip")))
+			return weight.p == NULL || has_weight(weight);
+	}
+	return false;
+}
+
 const char *
 admin_peer(const struct admin_request *r)
 {
@@ -337,18 +368,37 @@ admin_peer(const struct admin_request *r)
 }
 
 static void
-answer(struct admin_request *r, unsigned status, char *text, const char *type)
+finish(struct admin_request *r, unsigned status)
 {
 	CHECK_MAGIC(r, REQUEST_MAGIC);
-	ASSERT(r->status == 0 && status != 0 && text != NULL);
+	ASSERT(r->status == 0 && status != 0 && r->text != NULL);
 	r->status = status;
-	r->text = text;
-	r->type = type;
 	if (!r->suspended)
 		return;
 	r->suspended = false;
 	MHD_resume_connection(r->connection);
 	loop_later(r->admin->loop, LOOP_FLUSH, &r->admin->later, pump, r->admin);
+}
+
+static void
+answer(struct admin_request *r, unsigned status, char *text, const char *type)
+{
+	r->text = text;
+	r->size = strlen(text);
+	r->release = wipe;
+	r->type = type;
+	finish(r, status);
+}
+
+void
+admin_answer_bytes(struct admin_request *r, unsigned status, const struct admin_bytes *bytes)
+{
+	r->text = (char *)bytes->p;
+	r->size = bytes->n;
+	r->release = free;
+	r->type = bytes->type;
+	r->encoding = bytes->encoding;
+	finish(r, status);
 }
 
 void

@@ -43,6 +43,14 @@ struct str admin_value(void *request, const char *key);
 /* "uid=0 pid=17" or "peer=127.0.0.1:4711", for logs. */
 const char *admin_peer(const struct admin_request *);
 
+bool admin_accepts_gzip(const struct admin_request *);
+
+struct admin_bytes {
+	void *p; /* malloc'ed, taken over */
+	size_t n;
+	const char *type, *encoding; /* constant; encoding: NULL: none */
+};
+
 /* The one answer. json: the reference is taken over. allow: for 405, else NULL. */
 void admin_answer(struct admin_request *, unsigned status, json_t *json);
 /* json: its text, malloc'ed, taken over; cleansed when it has been sent. */
@@ -50,6 +58,7 @@ void admin_answer_secret(struct admin_request *, unsigned status, char *json);
 void admin_answer_text(struct admin_request *, unsigned status, const char *text);
 /* 200 and this page, under this Content-Security-Policy; both static. */
 void admin_answer_page(struct admin_request *, const char *html, const char *policy);
+void admin_answer_bytes(struct admin_request *, unsigned status, const struct admin_bytes *);
 void admin_answer_405(struct admin_request *, const char *allow);
 /* {"errors": [words]} */
 void admin_refuse(struct admin_request *, unsigned status, const char *words);

@@ -9,6 +9,7 @@
 #include "shm/child.h"
 
 struct admin_request;
+struct certificates;
 struct keysets;
 struct signer;
 
@@ -21,6 +22,7 @@ struct desk {
 	struct signer *signer;
 	struct history *history;
 	struct overview overview;
+	const struct certificates *certificates;
 	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
 	bool reloaded;			 /* it is done, but for a successor of this process */
 	struct loop_timer reload_timer;

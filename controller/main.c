@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include "conf/conf.h"
 #include "conf/secret.h"
+#include "controller/certificates.h"
 #include "controller/keysets.h"
 #include "controller/routes.h"
 #include "controller/signer.h"
@@ -46,6 +47,7 @@ struct controller {
 	struct view view;
 	struct asks asks;
 	struct desk desk;
+	struct certificates *certificates;
 	struct admin *tcp, *control; /* tcp: NULL without `admin` */
 	char control_path[PATH_SIZE];
 	struct stat control_file;
@@ -281,13 +283,15 @@ start(struct controller *c, const struct options *o)
 	c->view.segment = segment;
 	c->view.state_dir = c->conf->state_dir.p;
 	c->view.generation = (unsigned)o->generation;
+	c->certificates = certificates_read(c->conf);
 	c->desk = (struct desk){.conf = c->conf,
 				.view = &c->view,
 				.asks = &c->asks,
 				.child = &c->child,
 				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
-				.signer = signer_new(c->conf, &c->asks, &c->view)};
-	if (c->desk.keysets == NULL || c->desk.signer == NULL ||
+				.signer = signer_new(c->conf, &c->asks, &c->view),
+				.certificates = c->certificates};
+	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->certificates == NULL ||
 	    history_new(&c->view, c->conf->run_dir.p, &c->desk.history) != 0)
 		fatal("out of memory");
 	c->desk.overview = (struct overview){.view = &c->view,
@@ -307,6 +311,7 @@ finish(struct controller *c)
 	signer_free(&c->desk.signer);
 	overview_close(&c->desk.overview);
 	history_free(&c->desk.history);
+	certificates_free(&c->certificates);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);

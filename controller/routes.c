@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include "controller/acts.h"
 #include "controller/explain.h"
+#include "controller/keysets.h"
+#include "controller/metrics_route.h"
 #include "controller/page.h"
 #include "controller/record.h"
 #include "controller/rollout_routes.h"
@@ -287,6 +289,7 @@ static const struct route table[] = {
 	{"GET", "/", ADMIN_TCP | ADMIN_CONTROL, show_page},
 	{"GET", "/status", ADMIN_TCP | ADMIN_CONTROL, show_page},
 	{"GET", "/v1/overview", ADMIN_TCP | ADMIN_CONTROL, show_overview},
+	{"GET", "/metrics", ADMIN_TCP | ADMIN_CONTROL, metrics_route_show},
 	{"GET", "/v1/status", ADMIN_CONTROL, show_status},
 	{"GET", "/v1/clusters", ADMIN_CONTROL, show_clusters},
 	{"GET", "/v1/drivers", ADMIN_CONTROL, show_drivers},

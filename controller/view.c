@@ -193,8 +193,8 @@ show_process(const struct procs_row *row)
 }
 
 /* The gateway's age is the supervisor's. */
-static uint64_t
-read_start(struct view *v)
+uint64_t
+view_started_ms(struct view *v)
 {
 	const struct procs_row *rows = segment_procs(v->segment);
 
@@ -274,7 +274,7 @@ view_status(struct view *v)
 	json_t *status = json_pack(
 		"{s:s, s:I, s:I, s:i, s:b, s:o, s:I, s:I, s:{s:i, s:i, s:i, s:i}}", "version",
 		SPARKGW_VERSION, "now_ms", (json_int_t)clock_wall_ms(), "started_ms",
-		(json_int_t)read_start(v), "generation", (int)view_generation(v), "ready",
+		(json_int_t)view_started_ms(v), "generation", (int)view_generation(v), "ready",
 		json_array_size(missing) == 0, "missing", missing, "sessions",
 		(json_int_t)count_sessions(v), "registry_generation",
 		(json_int_t)atomic_load(segment_registry_generation(v->segment)), "drivers", "up",
@@ -305,8 +305,8 @@ show_cluster(struct view *v, const struct registry_cluster *c)
 }
 
 /* Of a worker that was killed the slot still says what ran: only living ones count. */
-static uint64_t
-count_running(struct view *v, unsigned driver_slot)
+uint64_t
+view_running(struct view *v, unsigned driver_slot)
 {
 	const struct procs_row *rows = segment_procs(v->segment);
 	const struct counters_slot *slots = segment_counters(v->segment);
@@ -350,7 +350,7 @@ show_driver(struct view *v, const struct registry_driver *d)
 	json_object_set_new(driver, "changes", number(h.changes));
 	json_object_set_new(driver, "sessions",
 			    number(atomic_load(&segment_driver_sessions(v->segment)[d->slot])));
-	json_object_set_new(driver, "running", number(count_running(v, d->slot)));
+	json_object_set_new(driver, "running", number(view_running(v, d->slot)));
 	return driver;
 }
 

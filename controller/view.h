@@ -36,6 +36,14 @@ json_t *view_status(struct view *);
 int view_clusters(struct view *, json_t **ret) MUST_CHECK;
 int view_drivers(struct view *, json_t **ret) MUST_CHECK;
 
+/* For scrape.h. Of a row, whose process may have been killed; of a driver, unknown while nobody has
+ * asked it; RPCs under way there; of the gateway; of the configuration in force. */
+bool view_is_alive(const struct procs_row *);
+struct health view_health(struct view *, const struct registry_driver *);
+uint64_t view_running(struct view *, unsigned driver_slot);
+uint64_t view_started_ms(struct view *);
+unsigned view_generation(struct view *);
+
 /* For page.c: the snapshot made current; a text (bytes that are no UTF-8 are replaced); an answer
  * around rows, with now_ms. */
 int view_refresh(struct view *) MUST_CHECK;

@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/sock.h"
+#include "shm/counters.h"
 
 #define WATCH_MS       500u
 #define START_LIMIT_MS 30000u /* fork to READY */
@@ -355,6 +356,19 @@ log_death(const struct seat *s, int status, uint64_t lived_ms, bool expected, ui
 }
 
 static void
+count_restart(const struct seat *s)
+{
+	static const enum counter counters[] = {
+		[PROC_WORKER] = COUNTER_restarts_worker,
+		[PROC_CHECKER] = COUNTER_restarts_checker,
+		[PROC_KEEPER] = COUNTER_restarts_keeper,
+		[PROC_CONTROLLER] = COUNTER_restarts_controller,
+	};
+
+	counters_add(&segment_counters(s->children->segment)[0], counters[s->kind], 1);
+}
+
+static void
 bury(struct seat *s, int status)
 {
 	struct children *c = s->children;
@@ -363,6 +377,7 @@ bury(struct seat *s, int status)
 
 	if (!expected) {
 		s->restarts++;
+		count_restart(s);
 		s->quick = lived_ms < YOUNG_MS ? s->quick + 1 : 0;
 		delay_ms = delay_of(s, WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_WORK);
 	}

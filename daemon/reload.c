@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/counters.h"
 
 #define HELPER_LIMIT_MS 5000u /* for the old keeper and checker to end */
 #define DRAIN_SPARE_MS	5000u
@@ -74,10 +75,22 @@ repeat(void *arg)
 	begin(r);
 }
 
+/* In the supervisor's own slot. */
+static void
+count(struct reload *r, bool failed)
+{
+	struct counters_slot *slot = &segment_counters(r->children->segment)[0];
+
+	counters_add(slot, failed ? COUNTER_reloads_failed : COUNTER_reloads_ok, 1);
+	counters_set(slot, COUNTER_reload_bad, failed);
+	counters_set(slot, COUNTER_reload_ended_ms, clock_wall_ms());
+}
+
 static void
 finish(struct reload *r, bool failed, const char *words)
 {
 	enter(r, RELOAD_IDLE);
+	count(r, failed);
 	answer(r, &r->asker, failed, words);
 	r->asker = (struct reload_asker){0};
 	r->hooks->finished(r->arg, failed);

@@ -1,5 +1,6 @@
 /*
- * Counters of each worker, a slot per process row; for `sparkgwctl status`.
+ * Counters of each process, a slot per process row; for `sparkgwctl status` and /metrics. Deaths and
+ * reloads are counted by the supervisor, the rest by workers.
  *
  * Writer of a slot: its process. Readers add up the slots. Relaxed atomics: a counter may lag,
  * never tear. What a process counted stays in the slot's base when another one takes the slot, so
@@ -27,7 +28,15 @@
 	X(abuse_closed,		count,	"connections ended by the abuse budget") \
 	X(auth_refused,		count,	"RPCs without a good token") \
 	X(auth_verified,	count,	"tokens verified") \
-	X(auth_slowed,		count,	"tokens looked at later because of bad ones from there")
+	X(auth_slowed,		count,	"tokens looked at later because of bad ones from there") \
+	X(restarts_worker,	count,	"workers that died and were started again") \
+	X(restarts_checker,	count,	"checkers that died and were started again") \
+	X(restarts_keeper,	count,	"keepers that died and were started again") \
+	X(restarts_controller,	count,	"controllers that died and were started again") \
+	X(reloads_ok,		count,	"reloads of the configuration that were done") \
+	X(reloads_failed,	count,	"reloads of the configuration that were refused") \
+	X(reload_ended_ms,	gauge,	"when the last reload ended (wall clock; 0: there was none)") \
+	X(reload_bad,		gauge,	"1 while the last reload is one that was refused")
 /* clang-format on */
 
 enum counter {
@@ -59,6 +68,12 @@ counters_add(struct counters_slot *s, enum counter c, int64_t delta)
 	atomic_store_explicit(
 		&s->v[c], atomic_load_explicit(&s->v[c], memory_order_relaxed) + (uint64_t)delta,
 		memory_order_relaxed);
+}
+
+static inline void
+counters_set(struct counters_slot *s, enum counter gauge, uint64_t value)
+{
+	atomic_store_explicit(&s->v[gauge], value, memory_order_relaxed);
 }
 
 /* A worker: a token names a key of this provider that nobody has yet. */

@@ -1,7 +1,7 @@
 /*
  * The shared segment: a file in the run directory that every process maps. One layout, one version.
  *
- * The supervisor creates it before the first fork and does not write to it afterwards. Each part
+ * The supervisor creates it before the first fork and writes only its own rows afterwards. Each part
  * has one writer (named over its struct in the part's header: procs.h, health.h, counters.h,
  * labels.h, metrics.h, ring.h, open.h, ledger.h). Indexes, never pointers. Survives the death of
  * every process (tmpfs), so that the next start writes out the audit records that were left in it.

@@ -2,7 +2,7 @@
 # $root set to the top of the source tree.
 
 BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev libzstd-dev
-	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev libprotobuf-c-dev protobuf-c-compiler
+	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler
 	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
 CHECK_PACKAGES="git libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
@@ -117,6 +117,20 @@ make_node_modules()
 	(cd "$folder" && PATH=$wheel/bin:$PATH quietly node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci \
 		--ignore-scripts --no-audit --no-fund --no-update-notifier) || die "npm ci failed"
 	echo "$made" >"$stamp"
+}
+
+# make_promtool FOLDER: promtool alone, out of Debian's package prometheus; installed, that would start a service.
+make_promtool()
+{
+	local folder=$1 scratch
+	[ -x "$folder/promtool" ] && return
+	say "promtool into ${folder#"$root"/}"
+	scratch=$(mktemp -d) || return
+	mkdir -p "$folder"
+	(cd "$scratch" && chmod 755 . && quietly apt-get download prometheus &&
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C "$folder" --strip-components=3 ./usr/bin/promtool) ||
+		say "WARNING: no promtool: tests of metrics will be skipped"
+	rm -rf "$scratch"
 }
 
 # requirements FILE [PATTERN]: the lines of a requirements file.
