@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "keeper/audit_old.h"
 #include "lib/log.h"
@@ -16,12 +17,13 @@
 struct audit_old {
 	unsigned magic;
 	const char *run_dir;
+	const struct segment *own;
 	struct audit_source *sources[LEFTOVER_FILES];
 	bool said[LEFTOVER_FILES]; /* that it cannot be read */
 };
 
 struct audit_old *
-audit_old_new(const char *run_dir)
+audit_old_new(const char *run_dir, const struct segment *own)
 {
 	struct audit_old *o = calloc(1, sizeof(*o));
 
@@ -29,6 +31,7 @@ audit_old_new(const char *run_dir)
 		return NULL;
 	o->magic = OLD_MAGIC;
 	o->run_dir = run_dir;
+	o->own = own;
 	return o;
 }
 
@@ -78,6 +81,16 @@ take_up(struct audit_old *o, unsigned n, const char *path)
 	return 0;
 }
 
+/* A new program may have put ours by while it starts. Closing it here would drop our row's lock. */
+static bool
+is_foreign(const struct audit_old *o, const char *path)
+{
+	struct stat own, st;
+
+	return stat(path, &st) == 0 && fstat(segment_fd(o->own), &own) == 0 &&
+	       (st.st_ino != own.st_ino || st.st_dev != own.st_dev);
+}
+
 void
 audit_old_find(struct audit_old *o)
 {
@@ -90,7 +103,7 @@ audit_old_find(struct audit_old *o)
 		if (o->sources[n] != NULL)
 			continue;
 		leftover_path(o->run_dir, n, path);
-		if (access(path, F_OK) != 0)
+		if (!is_foreign(o, path))
 			continue;
 		err = take_up(o, n, path);
 		if (err == 0 || err == E_AGAIN || o->said[n])

@@ -9,7 +9,8 @@
 
 struct audit_old;
 
-struct audit_old *audit_old_new(const char *run_dir); /* NULL: out of memory */
+struct audit_old *audit_old_new(const char *run_dir,
+				const struct segment *own); /* NULL: out of memory */
 void audit_old_free(struct audit_old **);	      /* leaves the files */
 void audit_old_find(struct audit_old *);	      /* looks for files; cheap when there are none */
 /* The n-th that was found, or NULL; n up to LEFTOVER_FILES. */

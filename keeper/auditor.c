@@ -454,7 +454,7 @@ auditor_new(const struct auditor_setup *with)
 	a->metrics = segment_metrics_keeper(with->segment);
 	name_gateway(a);
 	a->acts = audit_acts_new();
-	a->old = audit_old_new(with->conf->run_dir.p);
+	a->old = audit_old_new(with->conf->run_dir.p, with->segment);
 	a->own = audit_source_new(with->segment, false);
 	err = a->acts == NULL || a->old == NULL || a->own == NULL ? E_NOMEM : 0;
 	if (err == 0)
