@@ -310,6 +310,16 @@ children_drain(struct seat *s, uint64_t limit_ms)
 }
 
 void
+children_drain_kind(struct children *c, enum proc_kind kind, uint64_t limit_ms)
+{
+	struct seat *s = NULL;
+
+	while ((s = children_next(c, s)) != NULL)
+		if (s->kind == kind && !s->last)
+			children_drain(s, limit_ms);
+}
+
+void
 children_replace(struct seat *s, struct world *w, uint64_t limit_ms)
 {
 	struct world *old = s->world;
@@ -548,4 +558,10 @@ children_count(struct children *c, enum proc_kind kind)
 	for (struct seat *s = children_next(c, NULL); s != NULL; s = children_next(c, s))
 		n += s->kind == kind;
 	return n;
+}
+
+bool
+children_none(struct children *c, enum proc_kind kind)
+{
+	return children_find(c, kind) == NULL;
 }

@@ -88,6 +88,7 @@ void children_answer(struct seat *, const struct leash_reloaded *);
 /* Ask it to finish; SIGKILL after the time. drain: the seat becomes empty then; replace: a process
  * with that world follows. */
 void children_drain(struct seat *, uint64_t limit_ms);
+void children_drain_kind(struct children *, enum proc_kind, uint64_t limit_ms);
 void children_replace(struct seat *, struct world *, uint64_t limit_ms);
 void children_end(struct seat *); /* SIGKILL; the seat becomes empty */
 
@@ -101,4 +102,5 @@ const char *children_reason(int status, char *buf, size_t size); /* "killed by S
 /* Walks the seats that are not empty: NULL is the start and the end. */
 struct seat *children_next(struct children *, struct seat *);
 struct seat *children_find(struct children *, enum proc_kind); /* the first of a kind, or NULL */
+bool children_none(struct children *, enum proc_kind);
 unsigned children_count(struct children *, enum proc_kind);

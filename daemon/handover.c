@@ -19,8 +19,7 @@
 int
 handover_add(struct handover *h, int fd, bool given)
 {
-	struct handover_socket *more =
-		reallocarray(h->sockets, h->count + 1, sizeof(*h->sockets));
+	struct handover_socket *more = reallocarray(h->sockets, h->count + 1, sizeof(*h->sockets));
 
 	if (more == NULL)
 		return E_NOMEM;
@@ -177,7 +176,8 @@ static int
 take_managers(struct handover *ret)
 {
 	unsigned count;
-	int err = handover_parse_listen(getenv("LISTEN_FDS"), getenv("LISTEN_PID"), getpid(), &count);
+	int err =
+		handover_parse_listen(getenv("LISTEN_FDS"), getenv("LISTEN_PID"), getpid(), &count);
 
 	for (unsigned i = 0; err == E_OK && i < count; i++)
 		err = handover_add(ret, HANDOVER_LISTEN_FIRST + (int)i, true);

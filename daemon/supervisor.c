@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "daemon/children.h"
+#include "daemon/ground.h"
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
@@ -27,7 +28,7 @@
 #define SUPERVISOR_MAGIC 0x50be4150u
 #define HELPER_LIMIT_MS	 5000u /* keeper, checker, controller: from DRAIN to SIGKILL */
 #define DRAIN_SPARE_MS	 5000u /* workers: beyond drain_timeout */
-#define RENEW_MS	 50u   /* after a reload, until its controller is started: of a burst, one */
+#define RENEW_MS	 50u /* after a reload, until its controller is started: of a burst, one */
 
 enum phase {
 	START_KEEPER,
@@ -61,13 +62,6 @@ enter(struct supervisor *v, enum phase phase)
 {
 	ASSERT(phase > v->phase);
 	v->phase = phase;
-}
-
-static const char *
-segment_path(const struct supervisor *v, char *path, size_t size)
-{
-	snprintf(path, size, "%.*s/segment", STR_ARG(v->reload.current->conf->run_dir));
-	return path;
 }
 
 /* ---- start ---- */
@@ -142,37 +136,21 @@ stand_by(struct supervisor *v)
 
 /* ---- stop ---- */
 
-static bool
-none_left(struct supervisor *v, enum proc_kind kind)
-{
-	return children_find(&v->children, kind) == NULL;
-}
-
-static void
-drain_kind(struct supervisor *v, enum proc_kind kind, uint64_t limit_ms)
-{
-	struct seat *s = NULL;
-
-	while ((s = children_next(&v->children, s)) != NULL)
-		if (s->kind == kind && !s->last)
-			children_drain(s, limit_ms);
-}
-
-/* Called whenever a seat has become empty; drain_kind() may come back here at once. */
+/* Called whenever a seat has become empty; children_drain_kind() may come back here at once. */
 static void
 go_on_stopping(struct supervisor *v)
 {
-	if (v->phase == STOP_WORKERS && none_left(v, PROC_WORKER)) {
+	if (v->phase == STOP_WORKERS && children_none(&v->children, PROC_WORKER)) {
 		enter(v, STOP_HELPERS);
-		drain_kind(v, PROC_CHECKER, HELPER_LIMIT_MS);
-		drain_kind(v, PROC_KEEPER, HELPER_LIMIT_MS);
+		children_drain_kind(&v->children, PROC_CHECKER, HELPER_LIMIT_MS);
+		children_drain_kind(&v->children, PROC_KEEPER, HELPER_LIMIT_MS);
 	}
-	if (v->phase == STOP_HELPERS && none_left(v, PROC_CHECKER) && none_left(v, PROC_KEEPER) &&
-	    !v->keep_controller) {
+	if (v->phase == STOP_HELPERS && children_none(&v->children, PROC_CHECKER) &&
+	    children_none(&v->children, PROC_KEEPER) && !v->keep_controller) {
 		enter(v, STOP_CONTROLLER);
-		drain_kind(v, PROC_CONTROLLER, HELPER_LIMIT_MS);
+		children_drain_kind(&v->children, PROC_CONTROLLER, HELPER_LIMIT_MS);
 	}
-	if (v->phase == STOP_CONTROLLER && none_left(v, PROC_CONTROLLER))
+	if (v->phase == STOP_CONTROLLER && children_none(&v->children, PROC_CONTROLLER))
 		loop_stop(v->loop);
 }
 
@@ -188,7 +166,7 @@ stop(struct supervisor *v)
 	loop_timer_stop(&v->renew);
 	upgrade_close(&v->upgrade);
 	reload_abort(&v->reload, "the gateway is stopping");
-	drain_kind(v, PROC_WORKER, limit_ms + DRAIN_SPARE_MS);
+	children_drain_kind(&v->children, PROC_WORKER, limit_ms + DRAIN_SPARE_MS);
 	go_on_stopping(v);
 }
 
@@ -219,7 +197,7 @@ on_upgraded(void *arg, pid_t pid)
 	enter(v, STOP_WORKERS);
 	v->keep_controller = true;
 	listeners_close(&v->listeners);
-	drain_kind(v, PROC_WORKER, w->conf->drain_timeout_ms + DRAIN_SPARE_MS);
+	children_drain_kind(&v->children, PROC_WORKER, w->conf->drain_timeout_ms + DRAIN_SPARE_MS);
 	go_on_stopping(v);
 }
 
@@ -230,7 +208,7 @@ on_upgrade_answers(void *arg)
 
 	CHECK_MAGIC(v, SUPERVISOR_MAGIC);
 	v->keep_controller = false;
-	drain_kind(v, PROC_CONTROLLER, HELPER_LIMIT_MS);
+	children_drain_kind(&v->children, PROC_CONTROLLER, HELPER_LIMIT_MS);
 	go_on_stopping(v);
 }
 
@@ -241,7 +219,7 @@ on_upgrade_failed(void *arg)
 	char path[4096];
 
 	CHECK_MAGIC(v, SUPERVISOR_MAGIC);
-	leftover_take_back(segment_path(v, path, sizeof(path)), v->segment);
+	leftover_take_back(ground_segment_path(v->reload.current, path, sizeof(path)), v->segment);
 }
 
 static const struct upgrade_hooks upgrade_hooks = {
@@ -310,41 +288,15 @@ on_predecessor_ended(void *arg)
 
 /* ---- the controller after a reload ---- */
 
-/*
- * A controller of the new world is started beside the old one, which goes when that is ready. Not
- * in the middle of a reload, whose answer the old one may be waiting for.
- */
+/* Not in the middle of a reload, whose answer the old one may be waiting for. */
 static void
 renew_controller(void *arg)
 {
 	struct supervisor *v = arg;
-	struct seat *s = NULL;
 
 	CHECK_MAGIC(v, SUPERVISOR_MAGIC);
-	if (v->reload.state != RELOAD_IDLE || v->reload.again)
-		return;
-	while ((s = children_next(&v->children, s)) != NULL) {
-		if (s->kind != PROC_CONTROLLER || s->last)
-			continue;
-		if (s->world == v->reload.current)
-			return;
-		if (s->state != SEAT_READY) /* outdated before it could serve */
-			children_end(s);
-	}
-	if (children_take(&v->children, PROC_CONTROLLER, 0, v->reload.current, &s) == E_OK)
-		children_start(s);
-	else
-		log_error(NULL, "no room for a new controller: the old one stays");
-}
-
-static void
-retire_controllers(struct supervisor *v, const struct seat *successor)
-{
-	struct seat *s = NULL;
-
-	while ((s = children_next(&v->children, s)) != NULL)
-		if (s->kind == PROC_CONTROLLER && s->world != successor->world && !s->last)
-			children_drain(s, HELPER_LIMIT_MS);
+	if (v->reload.state == RELOAD_IDLE && !v->reload.again)
+		reload_renew_controller(&v->reload);
 }
 
 /* ---- news of children ---- */
@@ -363,9 +315,8 @@ on_ready(void *arg, struct seat *s)
 		open_up(v);
 	else if (v->phase == RUNNING && s->kind == PROC_CONTROLLER) {
 		successor_say(&v->successor, LINK_ANSWERS);
-		retire_controllers(v, s);
-	}
-	else if (v->phase == RUNNING) {
+		reload_retire_controllers(&v->reload, s);
+	} else if (v->phase == RUNNING) {
 		reload_ready(&v->reload, s);
 	}
 }
@@ -528,100 +479,6 @@ watch_signals(struct supervisor *v)
 
 /* ---- the whole ---- */
 
-static int
-put_by_leftover(const char *path)
-{
-	const char *words;
-	int err = leftover_put_by(path, &words);
-
-	if (err == E_OK && words != NULL)
-		log_warn(NULL, "%s: %s", path, words);
-	else if (err == E_FULL)
-		log_error(NULL,
-			  "%s: there are %d such files already, whose audit records could not be "
-			  "written; make room in state_dir, or move them away",
-			  path, LEFTOVER_FILES);
-	else if (err != E_OK)
-		log_error(NULL, "%s of an earlier life cannot be put by: %s", path,
-			  strerror(errno));
-	return err;
-}
-
-/* The only moment at which the supervisor writes to the segment. */
-static int
-make_segment(struct supervisor *v)
-{
-	char path[4096];
-	int err = put_by_leftover(segment_path(v, path, sizeof(path)));
-
-	if (err != E_OK)
-		return err;
-	err = segment_create(path, &v->segment);
-	if (err == E_OK)
-		err = segment_enter_row(v->segment, 0);
-	if (err != E_OK) {
-		log_error(NULL, "cannot make %s: %s", path, strerror(errno));
-		return err;
-	}
-	procs_enter(&segment_procs(v->segment)[0], PROC_SUPERVISOR, 0,
-		    v->reload.current->generation, 0);
-	procs_set_state(&segment_procs(v->segment)[0], PROC_READY);
-	return E_OK;
-}
-
-static int
-adopt_all(struct supervisor *v)
-{
-	const struct handover *h = v->setup->handover;
-	int err = E_OK;
-
-	for (unsigned i = 0; err == E_OK && i < h->count; i++) {
-		err = listeners_adopt(&v->listeners, h->sockets[i].fd, h->sockets[i].given);
-		if (err != E_OK)
-			log_error(NULL, "inherited descriptor %d is no listening TCP socket: %s",
-				  h->sockets[i].fd, err_text(err));
-	}
-	return err;
-}
-
-static int
-bind_all(struct supervisor *v)
-{
-	struct world *w = v->reload.current;
-	char line[1024];
-	int err = adopt_all(v);
-
-	if (err == E_OK)
-		err = listeners_prepare(&v->listeners, w, v->successor.fd < 0);
-
-	for (struct conf_error *e = w->errors; err != E_OK && e != NULL; e = e->next) {
-		conf_error_text(w->conf, e, line, sizeof(line));
-		line[strcspn(line, "\n")] = '\0';
-		log_error(NULL, "%s", line);
-	}
-	return err;
-}
-
-/* All seats before the first fork: the keeper needs every worker's channel. */
-static int
-take_seats(struct supervisor *v)
-{
-	struct world *w = v->reload.current;
-	struct seat *s;
-	int err;
-
-	err = children_take(&v->children, PROC_KEEPER, 0, w, &s);
-	if (err == E_OK)
-		err = children_take(&v->children, PROC_CHECKER, 0, w, &s);
-	if (err == E_OK)
-		err = children_take(&v->children, PROC_CONTROLLER, 0, w, &s);
-	for (unsigned i = 0; err == E_OK && i < w->conf->workers; i++)
-		err = children_take(&v->children, PROC_WORKER, i, w, &s);
-	if (err != E_OK)
-		log_error(NULL, "no room for %u workers: %s", w->conf->workers, err_text(err));
-	return err;
-}
-
 static void
 wire_upgrade(struct supervisor *v)
 {
@@ -647,8 +504,7 @@ wire(struct supervisor *v, struct supervisor_setup *setup)
 {
 	struct world *first = setup->first;
 
-	*v = (struct supervisor){
-		.magic = SUPERVISOR_MAGIC, .loop = loop_new(), .setup = setup};
+	*v = (struct supervisor){.magic = SUPERVISOR_MAGIC, .loop = loop_new(), .setup = setup};
 	v->reload = (struct reload){
 		.children = &v->children,
 		.listeners = &v->listeners,
@@ -696,7 +552,9 @@ supervisor_run(struct supervisor_setup *setup)
 		log_error(NULL, "cannot make a socket pair: %s", strerror(errno));
 		goto out;
 	}
-	if (bind_all(v) != E_OK || make_segment(v) != E_OK || take_seats(v) != E_OK)
+	if (ground_bind(&v->listeners, setup->first, setup->handover) != E_OK ||
+	    ground_make_segment(setup->first, &v->segment) != E_OK ||
+	    ground_take_seats(&v->children, setup->first) != E_OK)
 		goto out;
 	v->children.segment = v->segment;
 	v->status = 0;
