@@ -237,6 +237,7 @@ write_batch(struct auditor *a, unsigned *ret_taken)
 	*ret_taken = fill(a, batch, &tally);
 	if (*ret_taken == 0) {
 		audit_file_abandon(a->file);
+		audit_old_remove_empty(a->old);
 		return 0;
 	}
 	note(a);

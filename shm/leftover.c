@@ -80,7 +80,7 @@ int
 leftover_put_by(const char *path, const char **ret_words)
 {
 	struct segment *old = NULL;
-	bool keep;
+	bool lives, keep;
 	int err = segment_attach_old(path, &old);
 
 	*ret_words = NULL;
@@ -90,11 +90,14 @@ leftover_put_by(const char *path, const char **ret_words)
 		return set_aside(path, ret_words);
 	if (err != 0)
 		return err;
-	keep = segment_row_lives(old, SUPERVISORS_ROW) || !leftover_is_empty(old);
+	lives = segment_row_lives(old, SUPERVISORS_ROW);
+	keep = lives || !leftover_is_empty(old);
 	segment_detach(&old);
 	if (!keep)
 		return 0;
-	*ret_words = "the segment of an earlier life still holds audit records; they come first";
+	if (!lives) /* else it is a predecessor, who writes out its own */
+		*ret_words =
+			"the segment of an earlier life still holds audit records; they come first";
 	return rename_to_free(path);
 }
 

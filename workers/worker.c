@@ -128,6 +128,7 @@ drain(void *arg)
 	if (w->draining)
 		return;
 	w->draining = true;
+	procs_drain(w->child.row, loop_ms(w->loop) + w->conf->drain_timeout_ms);
 	child_draining(&w->child);
 	accept_stop(w);
 	client_drain_all(w);
