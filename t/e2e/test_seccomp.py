@@ -47,7 +47,7 @@ def test_nothing_they_need_is_refused(make_gateway, fake):
 
 def test_workers_follow_the_log(make_gateway, fake):
     """They cannot open the new file; it is handed to them."""
-    gateway = make_gateway([fake], start=False, log={"level": "info", "format": "text", "file": "own.log"})
+    gateway = make_gateway([fake], start=False, log={"level": "debug", "format": "text", "file": "own.log"})
     own = gateway.folder / "own.log"
     gateway.start()
     own.rename(gateway.folder / "own.log.1")

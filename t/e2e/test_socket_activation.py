@@ -119,7 +119,8 @@ def test_what_cannot_be_used_is_said(make_gateway, fake, case):
         env = {"LISTEN_FDS": "many"} if case == "nonsense" else {}
         activate(gateway, [sock], **env)
         assert gateway.process.wait(30) == 1
-    words = {"unconfigured": f"holds a socket at 127.0.0.1:", "datagram": "no listening TCP socket", "nonsense": "LISTEN_FDS"}
+        gateway.process = None
+    words = {"unconfigured": "holds a socket at 127.0.0.1:", "datagram": "no listening TCP socket", "nonsense": "LISTEN_FDS"}
     assert words[case] in gateway.tail()
 
 
