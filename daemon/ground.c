@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "daemon/ground.h"
+#include "daemon/successor.h"
 #include "lib/log.h"
 #include "shm/leftover.h"
 
@@ -81,6 +82,7 @@ ground_bind(struct listeners *ls, struct world *w, const struct handover *h)
 		conf_error_text(w->conf, e, line, sizeof(line));
 		line[strcspn(line, "\n")] = '\0';
 		log_error(NULL, "%s", line);
+		successor_fail(h->link_fd, line);
 	}
 	return err;
 }

@@ -565,6 +565,8 @@ supervisor_run(struct supervisor_setup *setup)
 	log_info(NULL, "ended");
 out:
 	status = v->status;
+	if (v->phase < RUNNING && setup->handover->link_fd >= 0)
+		sock_close(&setup->lock_fd); /* the pid file is the predecessor's yet */
 	clean_up(v);
 	free(v);
 	return status;

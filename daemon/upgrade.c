@@ -19,6 +19,7 @@
 #include "lib/sock.h"
 
 #define LIMIT_MS 30000u
+#define LAST_MS	 3000u /* from the end of the link to SIGKILL */
 
 static void
 enter(struct upgrade *u, enum upgrade_state state)
@@ -154,6 +155,12 @@ on_word(void *arg, const struct msg_head *head)
 }
 
 static void
+on_last(void *arg)
+{
+	end_it(arg, "the new program closed its end of the link");
+}
+
+static void
 on_gone(void *arg)
 {
 	struct upgrade *u = arg;
@@ -161,8 +168,8 @@ on_gone(void *arg)
 	sock_close(&u->link_fd);
 	if (u->state == UPGRADE_DONE)
 		u->hooks->answers(u->arg);
-	else
-		kill(u->pid, SIGKILL); /* it is ending: its exit status says how */
+	else /* it is ending: its exit status says how */
+		loop_timer_start(u->loop, &u->limit, LAST_MS, 0, on_last, u);
 }
 
 void
