@@ -28,7 +28,7 @@
 #include "shm/segment.h"
 
 #define FILE_MAGIC     0x77676b7261707331ull /* "1sparkgw" */
-#define FILE_VERSION   4u
+#define FILE_VERSION   5u
 #define AUDIT_FORMAT   1u /* of ledger, rings and open slots, and of what is said there */
 #define SEGMENT_MAGIC  0x5365676du
 #define PART_ALIGN     4096u
@@ -75,7 +75,7 @@ struct header {
 #define CONSTANT_BYTES (offsetof(struct header, pad) + sizeof(uint32_t))
 
 /* Whoever changes a row changes FILE_VERSION and these numbers. */
-_Static_assert(sizeof(struct procs_row) == 40, "layout of the process rows");
+_Static_assert(sizeof(struct procs_row) == 48, "layout of the process rows");
 _Static_assert(sizeof(struct health_row) == 80, "layout of the health rows");
 _Static_assert(sizeof(struct counters_slot) == 4480, "layout of the counter slots");
 _Static_assert(sizeof(struct labels) == 32776, "layout of the labels");
