@@ -1,5 +1,6 @@
 """Workers are confined once they are ready, and work on as before. (The filter itself: t/unit/test_confine.c.)"""
 
+import os
 import signal
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from harness import net, rpc
 from harness.fake import Stream
 from harness.load import Load
+from test_audit_records import answer, ask, command, compressed, wait_for
 
 pytestmark = pytest.mark.usefixtures("unsanitized")
 
@@ -43,6 +45,21 @@ def test_nothing_they_need_is_refused(make_gateway, fake):
     gateway.stop()
     text = own.read_text() + (gateway.folder / "own.log.1").read_text() + gateway.log.read_text()
     assert "refused, the last" not in text and "cannot be confined" not in text
+
+
+def test_plans_are_looked_into(make_gateway, fake):
+    """What records of RPCs take is theirs, too: memory to inflate a plan, chance for a trace, room in the segment."""
+    fake.behave = answer
+    gateway = make_gateway([fake], workers=1)
+    texts = ["select 1", f"select '{os.urandom(1_500_000).hex()}'"]
+    for text in texts:
+        for make in (command, compressed):
+            request = rpc.sql(rpc.new_id(), "")
+            request.plan.CopyFrom(make(text))
+            assert ask(gateway, request).status == 0
+    assert sorted(r["plan"]["sql_length"] for r in wait_for(gateway, 4)) == sorted(2 * [len(text) for text in texts])
+    gateway.stop()
+    assert "refused, the last" not in gateway.log.read_text()
 
 
 def test_workers_follow_the_log(make_gateway, fake):
