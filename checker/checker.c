@@ -18,6 +18,8 @@
 #define CHECKER_MAGIC 0x43686b72u
 #define POLL_MS	      1000 /* the registry's generation */
 #define OPEN_MS	      200  /* while there is no store */
+#define KNOWN_MS      20   /* how often to look whether all drivers are known */
+#define KNOWN_LIMIT   5000 /* READY then, whatever is known */
 
 struct checker {
 	unsigned magic;
@@ -30,7 +32,8 @@ struct checker {
 	struct watch_house house;
 	struct watch *watches[SEGMENT_DRIVERS]; /* by slot */
 	struct msg_channel *channels;
-	struct loop_timer timer;
+	struct loop_timer timer, known;
+	uint64_t known_limit_ms;
 	bool complained;
 };
 
@@ -169,6 +172,35 @@ open_channels(struct checker *c)
 
 /* ---- the beginning ---- */
 
+static bool
+all_known(const struct checker *c)
+{
+	const struct health_row *rows = segment_health(c->setup->segment);
+	struct health h;
+
+	for (unsigned i = 0; c->registry != NULL && i < c->registry->drivers_count; i++) {
+		const struct registry_driver *d = c->registry->by_id[i];
+
+		if (health_read(&rows[d->slot], &h) != 0 || h.driver_id != d->id ||
+		    h.state == HEALTH_UNKNOWN)
+			return false;
+	}
+	return c->registry != NULL;
+}
+
+static void
+wait_until_known(void *arg)
+{
+	struct checker *c = arg;
+
+	CHECK_MAGIC(c, CHECKER_MAGIC);
+	if (!all_known(c) && loop_ms(c->child.loop) < c->known_limit_ms) {
+		loop_timer_start(c->child.loop, &c->known, KNOWN_MS, 0, wait_until_known, c);
+		return;
+	}
+	child_ready(&c->child);
+}
+
 static void
 begin(struct checker *c)
 {
@@ -195,14 +227,16 @@ open_store(void *arg)
 		return;
 	}
 	c->complained = false;
-	child_ready(&c->child);
 	begin(c);
+	c->known_limit_ms = loop_ms(c->child.loop) + (c->setup->probe_first ? KNOWN_LIMIT : 0);
+	wait_until_known(c);
 }
 
 static void
 close_all(struct checker *c)
 {
 	loop_timer_stop(&c->timer);
+	loop_timer_stop(&c->known);
 	for (unsigned i = 0; i < SEGMENT_DRIVERS; i++)
 		watch_free(&c->watches[i]);
 	for (unsigned i = 0; c->channels != NULL && i < c->setup->worker_fds_count; i++)

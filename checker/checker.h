@@ -15,6 +15,7 @@ struct checker_setup {
 	SSL_CTX *const *driver_tls; /* by index of conf->clusters; NULL entries: h2c */
 	const int *worker_fds;	    /* checker's ends */
 	unsigned worker_fds_count;
+	bool probe_first; /* READY only when each driver was found up or down, or after 5 s */
 };
 
 /* Says READY when the store is open. Drain: returns 0 at once. */

@@ -174,8 +174,25 @@ number(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
+/* What a worker that drains still carries, and the time that it has for it at most. */
+static void
+show_drain(const struct procs_row *row, const struct counters_slot *slot, json_t *process)
+{
+	uint64_t until = atomic_load(&row->drain_until_ms), now = clock_ms();
+	uint64_t own[COUNTERS_COUNT];
+
+	if (atomic_load(&row->state) != PROC_DRAINING || until == 0)
+		return;
+	counters_get(slot, own);
+	json_object_set_new(process, "drain",
+			    json_pack("{s:o, s:o, s:o}", "connections",
+				      number(own[COUNTER_connections_open]), "rpcs",
+				      number(own[COUNTER_rpcs_open]), "left_ms",
+				      number(until > now ? until - now : 0)));
+}
+
 static json_t *
-show_process(const struct procs_row *row)
+show_process(const struct procs_row *row, const struct counters_slot *slot)
 {
 	uint32_t kind = atomic_load(&row->kind);
 	json_t *process =
@@ -189,6 +206,7 @@ show_process(const struct procs_row *row)
 	/* the supervisor watches the beats and has none */
 	json_object_set_new(process, "beat_age_ms",
 			    kind == PROC_SUPERVISOR ? json_null() : number(beat_age(row)));
+	show_drain(row, slot, process);
 	return process;
 }
 
@@ -241,7 +259,7 @@ show_processes(struct view *v, json_t *status)
 		counters_sum(&slots[i], alive, total);
 		if (!alive)
 			continue;
-		json_array_append_new(processes, show_process(&rows[i]));
+		json_array_append_new(processes, show_process(&rows[i], &slots[i]));
 		if (atomic_load(&rows[i].kind) != PROC_WORKER)
 			continue;
 		counters_get(&slots[i], own);

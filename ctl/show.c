@@ -116,6 +116,41 @@ print_processes(const json_t *status, struct buf *out)
 	buf_add_byte(out, '\n');
 }
 
+/* Old generations of workers, and a gateway that stops: how much is left, how long it may take. */
+static void
+print_drains(const json_t *status, struct buf *out)
+{
+	static const struct table_column columns[] = {
+		{"DRAINING", false},   {"SLOT", true}, {"PID", true},  {"GENERATION", true},
+		{"CONNECTIONS", true}, {"RPCS", true}, {"LEFT", true},
+	};
+	const json_t *rows = json_object_get(status, "processes");
+	struct table t;
+	bool any = false;
+
+	table_init(&t, columns, COUNT_OF(columns));
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i), *drain = json_object_get(row, "drain");
+		struct word w[5], pid;
+
+		if (drain == NULL)
+			continue;
+		any = true;
+		snprintf(pid.text, sizeof(pid.text), "%d", (int)get_number(row, "pid"));
+		table_add(&t,
+			  (const char *[]){get_text(row, "kind"), put_number(row, "slot", &w[0]),
+					   pid.text, put_number(row, "generation", &w[1]),
+					   put_number(drain, "connections", &w[2]),
+					   put_number(drain, "rpcs", &w[3]),
+					   put_span(drain, "left_ms", &w[4])});
+	}
+	if (any) {
+		table_flush(&t, out);
+		buf_add_byte(out, '\n');
+	}
+	table_free(&t);
+}
+
 /* A row per worker, and one of all together, which also counts what dead workers did. */
 static void
 add_worker(struct table *t, const char *name, const json_t *counters)
@@ -191,6 +226,7 @@ show_status(const json_t *status)
 	buf_init(&out, OUTPUT_MAX);
 	print_summary(status, &out);
 	print_processes(status, &out);
+	print_drains(status, &out);
 	print_workers(status, &out);
 	print_providers(status, &out);
 	put_out(&out);

@@ -131,14 +131,20 @@ drop_leash(struct seat *s)
 
 /* A child that leaves its leash unread does not live. */
 static void
-tell(struct seat *s, enum leash_type type)
+tell_with(struct seat *s, enum leash_type type, int fd)
 {
 	const struct leash_plain m = {.head = {.type = type, .size = sizeof(m)}};
 
-	if (s->leash_fd >= 0 && msg_send(s->leash_fd, &m.head) == E_AGAIN) {
+	if (s->leash_fd >= 0 && msg_send_fd(s->leash_fd, &m.head, fd) == E_AGAIN) {
 		log_error(NAME(s), "does not read what it is told: killed");
 		kill(s->pid, SIGKILL);
 	}
+}
+
+static void
+tell(struct seat *s, enum leash_type type)
+{
+	tell_with(s, type, -1);
 }
 
 static void
@@ -198,6 +204,7 @@ be_born(struct seat *s, int leash_fd, pid_t parent)
 		.controller_fd = c->controller_fds[1],
 		.controller_path = c->controller_path,
 		.pepper = c->pepper,
+		.probe_first = c->probe_first,
 	};
 
 	for (struct seat *w = children_next(c, NULL); w != NULL; w = children_next(c, w))
@@ -304,6 +311,16 @@ children_drain(struct seat *s, uint64_t limit_ms)
 }
 
 void
+children_drain_kind(struct children *c, enum proc_kind kind, uint64_t limit_ms)
+{
+	struct seat *s = NULL;
+
+	while ((s = children_next(c, s)) != NULL)
+		if (s->kind == kind && !s->last)
+			children_drain(s, limit_ms);
+}
+
+void
 children_replace(struct seat *s, struct world *w, uint64_t limit_ms)
 {
 	struct world *old = s->world;
@@ -328,8 +345,8 @@ children_end(struct seat *s)
 		kill(s->pid, SIGKILL);
 }
 
-static const char *
-reason_of(int status, char *buf, size_t size)
+const char *
+children_reason(int status, char *buf, size_t size)
 {
 	if (!WIFSIGNALED(status))
 		snprintf(buf, size, "exit status %d", WEXITSTATUS(status));
@@ -345,7 +362,7 @@ log_death(const struct seat *s, int status, uint64_t lived_ms, bool expected, ui
 {
 	char reason[64], next[64] = "";
 
-	reason_of(status, reason, sizeof(reason));
+	children_reason(status, reason, sizeof(reason));
 	if (!expected && s->world->live)
 		snprintf(next, sizeof(next), "; next start in %llu ms",
 			 (unsigned long long)delay_ms);
@@ -402,12 +419,16 @@ children_reap(struct children *c)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (struct seat *s = children_next(c, NULL); s != NULL; s = children_next(c, s))
-			if (s->pid == pid) {
-				bury(s, status);
-				break;
-			}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct seat *s = children_next(c, NULL);
+
+		while (s != NULL && s->pid != pid)
+			s = children_next(c, s);
+		if (s != NULL)
+			bury(s, status);
+		else
+			c->hooks->stranger(c->arg, pid, status);
+	}
 }
 
 /* ---- hangs ---- */
@@ -483,7 +504,16 @@ void
 children_reopen(struct children *c)
 {
 	for (struct seat *s = children_next(c, NULL); s != NULL; s = children_next(c, s))
-		tell(s, LEASH_REOPEN);
+		tell_with(s, LEASH_REOPEN, log_is_file() ? log_fd() : -1);
+}
+
+void
+children_recount(struct children *c)
+{
+	struct seat *s = children_find(c, PROC_KEEPER);
+
+	if (s != NULL)
+		tell(s, LEASH_RECOUNT);
 }
 
 void
@@ -543,4 +573,10 @@ children_count(struct children *c, enum proc_kind kind)
 	for (struct seat *s = children_next(c, NULL); s != NULL; s = children_next(c, s))
 		n += s->kind == kind;
 	return n;
+}
+
+bool
+children_none(struct children *c, enum proc_kind kind)
+{
+	return children_find(c, kind) == NULL;
 }

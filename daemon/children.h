@@ -56,6 +56,7 @@ struct children_hooks {
 	void (*gone)(void *arg, struct seat *);
 	void (*left)(void *arg);			      /* a seat became empty */
 	void (*asked)(void *arg, struct seat *, uint32_t id); /* LEASH_RELOAD */
+	void (*stranger)(void *arg, pid_t, int status);	      /* died, and never sat here */
 };
 
 struct children {
@@ -63,7 +64,8 @@ struct children {
 	struct segment *segment;
 	const struct listeners *listeners;
 	const char *controller_path;
-	uint8_t *pepper; /* as spawn.h */
+	uint8_t *pepper;  /* as spawn.h */
+	bool probe_first; /* of the checker, as checker.h */
 	const struct children_hooks *hooks;
 	void *arg;
 	int controller_fds[2]; /* the controller's end, the keeper's */
@@ -86,14 +88,19 @@ void children_answer(struct seat *, const struct leash_reloaded *);
 /* Ask it to finish; SIGKILL after the time. drain: the seat becomes empty then; replace: a process
  * with that world follows. */
 void children_drain(struct seat *, uint64_t limit_ms);
+void children_drain_kind(struct children *, enum proc_kind, uint64_t limit_ms);
 void children_replace(struct seat *, struct world *, uint64_t limit_ms);
 void children_end(struct seat *); /* SIGKILL; the seat becomes empty */
 
 void children_reap(struct children *);	   /* on SIGCHLD */
-void children_reopen(struct children *);   /* log files */
+void children_reopen(struct children *);   /* log files; after log_reopen() */
+void children_recount(struct children *);  /* the keeper: nobody else writes any more */
 void children_kill_all(struct children *); /* SIGKILL, and waits; no hook is called */
+
+const char *children_reason(int status, char *buf, size_t size); /* "killed by SIGABRT"; buf */
 
 /* Walks the seats that are not empty: NULL is the start and the end. */
 struct seat *children_next(struct children *, struct seat *);
 struct seat *children_find(struct children *, enum proc_kind); /* the first of a kind, or NULL */
+bool children_none(struct children *, enum proc_kind);
 unsigned children_count(struct children *, enum proc_kind);

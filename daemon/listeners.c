@@ -5,6 +5,7 @@
  * workers.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -121,6 +122,49 @@ grow(struct listeners_address *a, unsigned count)
 	return E_OK;
 }
 
+int
+listeners_adopt(struct listeners *ls, int fd, bool given)
+{
+	struct sockaddr_storage ss;
+	struct listeners_address *a;
+	struct sock_addr address;
+	socklen_t size = sizeof(ss), int_size = sizeof(int);
+	int type = 0, listening = 0, *fds;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &int_size) != 0 || type != SOCK_STREAM ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &int_size) != 0 || !listening ||
+	    getsockname(fd, (struct sockaddr *)&ss, &size) != 0 ||
+	    sock_addr_from_sys((const struct sockaddr *)&ss, &address) != E_OK)
+		return E_SYNTAX;
+	a = find(ls, &address);
+	if (a == NULL)
+		a = add(ls, &address);
+	else if (a->given != given)
+		return E_EXISTS;
+	fds = a != NULL ? reallocarray(a->fds, a->count + 1, sizeof(int)) : NULL;
+	if (fds == NULL)
+		return E_NOMEM;
+	a->fds = fds;
+	a->given = given;
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+		return E_IO;
+	a->fds[a->count++] = fd;
+	a->listening = a->count;
+	return E_OK;
+}
+
+int
+listeners_describe(const struct listeners *ls, struct handover *h)
+{
+	int err = E_OK;
+
+	for (unsigned i = 0; i < ls->count; i++)
+		for (unsigned k = 0; err == E_OK && k < ls->addresses[i].listening; k++)
+			err = handover_add(h, ls->addresses[i].fds[k], ls->addresses[i].given);
+	return err;
+}
+
 static int
 prepare_address(struct listeners *ls, const struct sock_addr *address, unsigned workers,
 		bool patient)
@@ -132,7 +176,39 @@ prepare_address(struct listeners *ls, const struct sock_addr *address, unsigned 
 			return E_IO;
 		a = add(ls, address);
 	}
+	if (a != NULL && a->given)
+		return E_OK;
 	return a != NULL ? grow(a, workers) : E_NOMEM;
+}
+
+static bool
+wants(const struct conf *conf, const struct sock_addr *address)
+{
+	for (unsigned i = 0; i < conf->listeners_count; i++)
+		if (sock_addr_eq(&conf->listeners[i].address, address))
+			return true;
+	return false;
+}
+
+/* The manager would keep such a socket open, and its clients would wait for ever. */
+static int
+refuse_unwanted(const struct listeners *ls, struct world *w)
+{
+	char text[SOCK_ADDR_TEXT];
+	int result = E_OK;
+
+	for (unsigned i = 0; i < ls->count; i++) {
+		const struct listeners_address *a = &ls->addresses[i];
+
+		if (!a->given || wants(w->conf, &a->address))
+			continue;
+		result = E_SYNTAX;
+		conf_error_add(w->conf, &w->errors, 0, "listeners",
+			       "the service manager holds a socket at %s, which no listener has; "
+			       "add it, or take it out of the socket unit",
+			       sock_addr_text(&a->address, text, sizeof(text)));
+	}
+	return result;
 }
 
 int
@@ -140,7 +216,7 @@ listeners_prepare(struct listeners *ls, struct world *w, bool patient)
 {
 	const struct conf *conf = w->conf;
 	char key[64], text[SOCK_ADDR_TEXT];
-	int result = E_OK, err;
+	int result = refuse_unwanted(ls, w), err;
 
 	for (unsigned i = 0; i < conf->listeners_count; i++) {
 		const struct conf_listener *l = &conf->listeners[i];
@@ -195,12 +271,7 @@ void
 listeners_commit(struct listeners *ls, const struct world *w)
 {
 	for (unsigned i = ls->count; i-- > 0;) {
-		bool wanted = false;
-
-		for (unsigned k = 0; k < w->conf->listeners_count; k++)
-			wanted |= sock_addr_eq(&w->conf->listeners[k].address,
-					       &ls->addresses[i].address);
-		if (wanted)
+		if (wants(w->conf, &ls->addresses[i].address))
 			listen_all(&ls->addresses[i]);
 		else
 			drop_address(ls, i);
@@ -225,8 +296,22 @@ listeners_of_slot(const struct listeners *ls, const struct world *w,
 
 	if (a != NULL)
 		count = w->live ? a->listening : a->count;
+	if (count > 0 && slot >= count && a->given) {
+		if (size > 0)
+			ret_fds[0] = a->fds[slot % count];
+		return 1;
+	}
 	for (unsigned i = slot; i < count; i += w->conf->workers, n++)
 		if (n < size)
 			ret_fds[n] = a->fds[i];
 	return n;
+}
+
+bool
+listeners_is_shared(const struct listeners *ls, const struct world *w,
+		    const struct sock_addr *address)
+{
+	const struct listeners_address *a = find(ls, address);
+
+	return a != NULL && a->given && a->count < w->conf->workers;
 }

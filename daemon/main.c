@@ -22,7 +22,9 @@
 #include <unistd.h>
 #include <yaml.h>
 #include "conf/secret.h"
+#include "daemon/handover.h"
 #include "daemon/notify.h"
+#include "daemon/successor.h"
 #include "daemon/supervisor.h"
 #include "daemon/world.h"
 #include "lib/buf.h"
@@ -92,18 +94,37 @@ print_errors(const struct conf *conf, const struct conf_error *e)
 	}
 }
 
+/* A predecessor's log has them, too. */
+static void
+tell_predecessor(const struct handover *h, const struct conf *conf, const struct conf_error *e)
+{
+	char line[1024];
+	struct buf all;
+
+	buf_init(&all, 64 * 1024);
+	for (; e != NULL; e = e->next) {
+		conf_error_text(conf, e, line, sizeof(line));
+		line[strcspn(line, "\n")] = '\0';
+		buf_printf(&all, "%s%s", all.len > 0 ? "; " : "", line);
+	}
+	successor_fail(h->link_fd, buf_cstr(&all));
+	buf_free(&all);
+}
+
 static struct world *
-load(const char *file)
+load(const char *file, const struct handover *h)
 {
 	struct world *w = NULL;
-	int err = world_load(file, NULL, 1, &w);
+	int err = world_load(file, NULL, h->generation + 1, &w);
 
 	if (err == E_OK)
 		return w;
 	if (w == NULL || w->errors == NULL)
 		fprintf(stderr, "sparkgwd: %s: %s\n", file, err_text(err));
-	else
+	else {
 		print_errors(w->conf, w->errors);
+		tell_predecessor(h, w->conf, w->errors);
+	}
 	world_unref(&w);
 	return NULL;
 }
@@ -111,7 +132,8 @@ load(const char *file)
 static int
 test_file(const char *file)
 {
-	struct world *w = load(file);
+	const struct handover nothing = {.link_fd = -1, .lock_fd = -1};
+	struct world *w = load(file, &nothing);
 
 	if (w == NULL)
 		return 1;
@@ -222,9 +244,36 @@ lock_run_dir(struct str dir)
 	return fd;
 }
 
+_Noreturn static void
+refuse_handover(const struct handover *h, const char *words)
+{
+	successor_fail(h->link_fd, words);
+	fatal("%s", words);
+}
+
+/* A predecessor's lock is ours, too, as long as it is that of the same folder. */
+static int
+inherit_lock(const struct handover *h, const struct conf *conf)
+{
+	struct stat held, wanted;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.*s/sparkgwd.pid", STR_ARG(conf->run_dir));
+	if (fstat(h->lock_fd, &held) != 0 || stat(path, &wanted) != 0 ||
+	    held.st_ino != wanted.st_ino || held.st_dev != wanted.st_dev)
+		refuse_handover(h, "run_dir cannot be changed by an upgrade: stop and start the "
+				   "gateway");
+	if (!str_eq(str_from(h->state_dir), conf->state_dir))
+		refuse_handover(h, "state_dir cannot be changed by an upgrade: stop and start the "
+				   "gateway");
+	return h->lock_fd;
+}
+
 static void
 unlock_run_dir(int fd)
 {
+	if (fd < 0) /* handed over */
+		return;
 	if (ftruncate(fd, 0) != 0)
 		log_debug(NULL, "pid file: %s", strerror(errno));
 	close(fd);
@@ -244,6 +293,15 @@ load_pepper(struct str state_dir, uint8_t pepper[PEPPER_SIZE])
 			 "made %.*s/keys/pepper, which belongs into every backup of the "
 			 "store: no personal access token is known without it",
 			 STR_ARG(state_dir));
+}
+
+/* Where this program lies, and where the one that replaces it will. */
+static void
+find_self(char *path, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", path, size - 1);
+
+	path[n > 0 ? n : 0] = '\0';
 }
 
 /* Beside this program while it runs from a build folder, else where it was installed. */
@@ -269,21 +327,31 @@ find_controller(char *path, size_t size)
 }
 
 static int
-run(const char *file)
+run(const char *file, const struct handover *h, char *const *argv)
 {
-	char controller[PATH_MAX];
+	char controller[PATH_MAX], program[PATH_MAX];
 	uint8_t pepper[PEPPER_SIZE];
-	struct world *w = load(file);
+	struct world *w = load(file, h);
+	struct supervisor_setup setup;
 	const struct conf *conf;
-	int lock_fd, status;
+	int status;
 
 	if (w == NULL)
 		return 1;
 	conf = w->conf;
+	find_self(program, sizeof(program));
 	find_controller(controller, sizeof(controller));
 	make_dir(conf->state_dir, "state_dir", 0750);
 	make_dir(conf->run_dir, "run_dir", 0755);
-	lock_fd = lock_run_dir(conf->run_dir);
+	setup = (struct supervisor_setup){
+		.first = w,
+		.controller_path = controller,
+		.program = program,
+		.argv = argv,
+		.pepper = pepper,
+		.handover = h,
+		.lock_fd = h->link_fd >= 0 ? inherit_lock(h, conf) : lock_run_dir(conf->run_dir),
+	};
 	if (log_open(conf->log_file.p, conf->log_level, conf->log_format) != E_OK)
 		fatal("cannot open the log %s: %s", conf->log_file.p, strerror(errno));
 	log_ident("process=supervisor");
@@ -291,9 +359,9 @@ run(const char *file)
 	secret_hide_memory();
 	log_info(NULL, "sparkgwd %s starts with %s", SPARKGW_VERSION, conf->path.p);
 	load_pepper(conf->state_dir, pepper);
-	status = supervisor_run(w, controller, pepper);
+	status = supervisor_run(&setup);
 	explicit_bzero(pepper, sizeof(pepper));
-	unlock_run_dir(lock_fd);
+	unlock_run_dir(setup.lock_fd);
 	return status;
 }
 
@@ -301,8 +369,12 @@ int
 main(int argc, char **argv)
 {
 	struct options o = {.file = CONFIG_FILE};
+	struct handover h;
+	int status;
 
 	fill_standard_fds();
+	if (handover_take(&h) != E_OK)
+		fatal("what LISTEN_FDS or SPARKGW_UPGRADE tells of makes no sense; unset both");
 	read_options(argc, argv, &o);
 	panic_init("supervisor");
 	signal(SIGPIPE, SIG_IGN);
@@ -311,6 +383,9 @@ main(int argc, char **argv)
 	switch (o.mode) {
 	case MODE_TEST: return test_file(o.file);
 	case MODE_PRINT: return print_file(o.file);
-	default: return run(o.file);
+	default: break;
 	}
+	status = run(o.file, &h, argv);
+	handover_free(&h);
+	return status;
 }

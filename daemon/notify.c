@@ -19,6 +19,7 @@
 static struct sockaddr_un manager;
 static socklen_t manager_size; /* 0: there is none */
 static uint64_t watchdog_ms;
+static char manager_name[sizeof(manager.sun_path)], watchdog_usec[24]; /* as they were */
 
 static void
 find_manager(void)
@@ -32,6 +33,7 @@ find_manager(void)
 	memcpy(manager.sun_path, path, n);
 	if (path[0] == '@')
 		manager.sun_path[0] = '\0'; /* an abstract address is as long as its name */
+	memcpy(manager_name, path, n + 1);
 	manager_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 }
 
@@ -47,6 +49,7 @@ find_watchdog(void)
 	     pid != (uint64_t)getpid()))
 		return;
 	watchdog_ms = usec / 2000;
+	snprintf(watchdog_usec, sizeof(watchdog_usec), "%llu", (unsigned long long)usec);
 }
 
 void
@@ -85,6 +88,25 @@ notify_ready(const char *fmt, ...)
 	vsnprintf(text + n, sizeof(text) - n, fmt, ap);
 	va_end(ap);
 	tell(text);
+}
+
+void
+notify_successor(long pid, unsigned generation)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "MAINPID=%ld\nREADY=1\nSTATUS=upgraded, generation %u", pid,
+		 generation);
+	tell(text);
+}
+
+void
+notify_hand_on(void)
+{
+	if (manager_size > 0)
+		setenv("NOTIFY_SOCKET", manager_name, 1);
+	if (watchdog_ms > 0)
+		setenv("WATCHDOG_USEC", watchdog_usec, 1);
 }
 
 void

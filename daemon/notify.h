@@ -13,6 +13,10 @@ void notify_init(void);
 
 /* The text becomes STATUS=. */
 void notify_ready(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The process that is the service's main one from now on; for NotifyAccess=main, said by the one that
+ * was. */
+void notify_successor(long pid, unsigned generation);
+void notify_hand_on(void); /* in a process that will be the main one: into its environment again */
 void notify_reloading(void); /* must be followed by notify_ready(), also when the reload failed */
 void notify_stopping(void);
 void notify_watchdog(void);

@@ -365,3 +365,34 @@ reload_abort(struct reload *r, const char *why)
 	if (r->state != RELOAD_IDLE)
 		fail(r, why);
 }
+
+/* ---- the controller afterwards ---- */
+
+void
+reload_renew_controller(struct reload *r)
+{
+	struct seat *s = NULL;
+
+	while ((s = children_next(r->children, s)) != NULL) {
+		if (s->kind != PROC_CONTROLLER || s->last)
+			continue;
+		if (s->world == r->current)
+			return;
+		if (s->state != SEAT_READY) /* outdated before it could serve */
+			children_end(s);
+	}
+	if (children_take(r->children, PROC_CONTROLLER, 0, r->current, &s) == E_OK)
+		children_start(s);
+	else
+		log_error(NULL, "no room for a new controller: the old one stays");
+}
+
+void
+reload_retire_controllers(struct reload *r, const struct seat *successor)
+{
+	struct seat *s = NULL;
+
+	while ((s = children_next(r->children, s)) != NULL)
+		if (s->kind == PROC_CONTROLLER && s->world != successor->world && !s->last)
+			children_drain(s, HELPER_LIMIT_MS);
+}

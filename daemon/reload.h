@@ -49,3 +49,7 @@ void reload_request(struct reload *, const struct reload_asker *); /* NULL: a si
 void reload_ready(struct reload *, const struct seat *); /* from the hooks of children.h */
 void reload_gone(struct reload *, const struct seat *);
 void reload_abort(struct reload *, const char *why); /* fails what is under way or waits */
+/* Afterwards: a controller of the current world is started beside the old one, which goes when that
+ * is ready. */
+void reload_renew_controller(struct reload *);
+void reload_retire_controllers(struct reload *, const struct seat *successor);

@@ -110,6 +110,7 @@ live_as_worker(const struct spawn *s, struct keep *k)
 			.tls = s->world->listener_tls[i],
 			.fds = fds,
 			.fds_count = n,
+			.shared = listeners_is_shared(s->listeners, s->world, address),
 		};
 	}
 	keep_fd(k, s->keeper_fd);
@@ -152,6 +153,7 @@ live_as_checker(const struct spawn *s, struct keep *k)
 		.driver_tls = s->world->driver_tls,
 		.worker_fds = s->worker_fds,
 		.worker_fds_count = s->worker_fds_count,
+		.probe_first = s->probe_first,
 	};
 
 	keep_workers(s, k);

@@ -24,6 +24,7 @@ struct spawn {
 	int controller_fd; /* keeper: its end of the controller's channel */
 	const char *controller_path;
 	uint8_t *pepper; /* for workers; the child's copy, which it cleanses */
+	bool probe_first;
 };
 
 _Noreturn void spawn_live(const struct spawn *);

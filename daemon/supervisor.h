@@ -4,9 +4,19 @@
  */
 #pragma once
 #include <stdint.h>
+#include "daemon/handover.h"
 #include "daemon/world.h"
 
-/* Runs the gateway with its first world, whose reference it takes over, until it is told to stop.
- * controller_path: the program to run. pepper: for the workers (shm/pepper.h); the caller's, who
- * cleanses it. Returns the exit status: 0 after SIGTERM or SIGINT, 1 when it could not start. */
-int supervisor_run(struct world *first, const char *controller_path, uint8_t *pepper) MUST_CHECK;
+struct supervisor_setup {
+	struct world *first;	     /* whose reference it takes over */
+	const char *controller_path; /* the program to run */
+	const char *program;	     /* this one's path, for an upgrade; and its arguments */
+	char *const *argv;
+	uint8_t *pepper; /* for the workers (shm/pepper.h); the caller's, who cleanses it */
+	const struct handover *handover;
+	int lock_fd; /* of the run directory; -1 afterwards: it was handed over */
+};
+
+/* Runs the gateway until it is told to stop or a successor serves. Returns the exit status: 0 then,
+ * 1 when it could not start. */
+int supervisor_run(struct supervisor_setup *) MUST_CHECK;

@@ -125,11 +125,12 @@ audit_sources_find_old(struct audit_sources *s)
 	}
 }
 
-static void
-remove_empty(struct audit_sources *s)
+void
+audit_sources_remove_empty(struct audit_sources *s)
 {
 	char path[LEFTOVER_PATH];
 
+	CHECK_MAGIC(s, SOURCES_MAGIC);
 	for (unsigned n = 0; n < LEFTOVER_FILES; n++) {
 		if (s->list[n] == NULL || !leftover_is_empty(audit_source_segment(s->list[n])))
 			continue;
@@ -203,7 +204,7 @@ audit_sources_settle(struct audit_sources *s)
 	for (unsigned n = 0; n < AUDIT_SOURCES; n++)
 		if (s->list[n] != NULL)
 			audit_source_settle(s->list[n]);
-	remove_empty(s);
+	audit_sources_remove_empty(s);
 }
 
 void

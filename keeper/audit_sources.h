@@ -17,6 +17,8 @@ struct audit_sources;
 struct audit_sources *audit_sources_new(struct segment *own, const char *run_dir);
 void audit_sources_free(struct audit_sources **);    /* leaves the files */
 void audit_sources_find_old(struct audit_sources *); /* cheap when there are none */
+/* Settling does it; for those in which there was nothing to take. */
+void audit_sources_remove_empty(struct audit_sources *);
 void audit_sources_find_dead(struct audit_sources *);
 
 struct audit_source *audit_sources_get(struct audit_sources *, unsigned n); /* in order; or NULL */

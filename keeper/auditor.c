@@ -191,6 +191,7 @@ write_batch(struct auditor *a, unsigned *ret_taken)
 	*ret_taken = fill(a, batch, &tally);
 	if (*ret_taken == 0) {
 		audit_file_abandon(a->file);
+		audit_sources_remove_empty(a->sources);
 		return 0;
 	}
 	audit_file_note(a->file, &mark);

@@ -61,6 +61,33 @@ publish_pair(struct counts *c, unsigned pair)
 			      (uint32_t)c->pair_live[pair], memory_order_relaxed);
 }
 
+static void
+publish_all(struct counts *c)
+{
+	for (unsigned i = 0; i < SEGMENT_DRIVERS; i++)
+		publish(c, i);
+	for (unsigned i = 0; i < SEGMENT_PAIRS; i++)
+		publish_pair(c, i);
+}
+
+int
+counts_recount(struct counts *c, struct db *db, struct procs_row *row)
+{
+	int err;
+
+	counts_drop(c);
+	err = count_all(c, db, row);
+	if (err != 0) {
+		counts_drop(c);
+		return err;
+	}
+	memset(c->live, 0, sizeof(c->live));
+	memset(c->pair_live, 0, sizeof(c->pair_live));
+	counts_keep(c);
+	publish_all(c);
+	return 0;
+}
+
 int
 counts_start(struct counts *c, struct segment *segment, struct db *db, struct procs_row *row,
 	     const char **ret_words)
@@ -72,17 +99,10 @@ counts_start(struct counts *c, struct segment *segment, struct db *db, struct pr
 	err = counts_reload(c, db, ret_words);
 	if (err != 0)
 		return err;
-	err = count_all(c, db, row);
-	if (err != 0) {
+	err = counts_recount(c, db, row);
+	if (err != 0)
 		*ret_words = "the sessions could not be counted";
-		return err;
-	}
-	counts_keep(c);
-	for (unsigned i = 0; i < SEGMENT_DRIVERS; i++)
-		publish(c, i);
-	for (unsigned i = 0; i < SEGMENT_PAIRS; i++)
-		publish_pair(c, i);
-	return 0;
+	return err;
 }
 
 void

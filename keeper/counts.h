@@ -27,6 +27,7 @@ struct counts {
  * while. E_IO, E_NOMEM, E_SYNTAX with words. */
 int counts_start(struct counts *, struct segment *, struct db *, struct procs_row *,
 		 const char **ret_words) MUST_CHECK;
+int counts_recount(struct counts *, struct db *, struct procs_row *) MUST_CHECK; /* E_IO: as before */
 void counts_stop(struct counts *);
 int counts_reload(struct counts *, struct db *,
 		  const char **ret_words) MUST_CHECK; /* the registry changed: tells everybody */

@@ -302,6 +302,18 @@ on_reopen(void *arg)
 	auditor_reopen(k->auditor);
 }
 
+/* A second keeper, of the program before this one, has ended. */
+static void
+on_recount(void *arg)
+{
+	struct keeper *k = arg;
+
+	CHECK_MAGIC(k, KEEPER_MAGIC);
+	commit_now(k->commit);
+	if (counts_recount(&k->counts, k->db, k->child.row) != 0)
+		log_warn(NULL, "the sessions could not be counted anew");
+}
+
 int
 keeper_run(const struct keeper_setup *setup)
 {
@@ -310,6 +322,7 @@ keeper_run(const struct keeper_setup *setup)
 
 	child_enter(&k->child, &setup->seat, setup->segment);
 	k->child.reopen = on_reopen;
+	k->child.recount = on_recount;
 	k->child.arg = k;
 	status = prepare(k);
 	if (status == STATUS_OK && make_parts(k) != 0) {

@@ -88,18 +88,30 @@ log_open(const char *path, enum log_level level, enum log_format format)
 	return 0;
 }
 
+/* The number stays: others may have been told it. */
+int
+log_adopt(int fd)
+{
+	return self.path == NULL || dup3(fd, self.fd, O_CLOEXEC) >= 0 ? 0 : E_IO;
+}
+
+bool
+log_is_file(void)
+{
+	return self.path != NULL;
+}
+
 int
 log_reopen(void)
 {
-	int fd, err = 0, saved;
+	int fd, err, saved;
 
 	if (self.path == NULL)
 		return 0;
 	fd = open_file(self.path);
 	if (fd < 0)
 		return E_IO;
-	if (dup3(fd, self.fd, O_CLOEXEC) < 0) /* the number stays: others may have been told it */
-		err = E_IO;
+	err = log_adopt(fd);
 	saved = errno;
 	close(fd);
 	errno = saved;

@@ -18,6 +18,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* path NULL or "stderr": standard error. Opened with O_APPEND|O_CREAT 0640; E_IO with errno. */
 int log_open(const char *path, enum log_level, enum log_format) MUST_CHECK;
 int log_reopen(void);		   /* SIGUSR1; on failure the old file stays */
+int log_adopt(int fd);		   /* from whoever could open it: becomes ours in place of the old */
+bool log_is_file(void);
 void log_ident(const char *ident); /* "worker=2 gen=1", copied (63 bytes); stands in every line */
 bool log_wants(enum log_level);
 uint64_t log_lost(void); /* lines that could not be written */

@@ -23,6 +23,7 @@ struct msg_head {
 struct msg_channel {
 	struct loop_io io; /* private */
 	int fd;
+	int passed_fd; /* that came with the message, or -1; closed after got() unless that took it */
 	/* One whole message, valid until the callback returns; it may call msg_close(). */
 	void (*got)(void *arg, const struct msg_head *head);
 	void (*gone)(void *arg); /* the other end is closed for good; may be NULL */
@@ -34,6 +35,7 @@ void msg_open(struct msg_channel *, struct loop *, int fd,
 void msg_close(struct msg_channel *); /* stops watching; does not close the descriptor */
 /* E_AGAIN queue full, E_CLOSED. `head->size` bytes are sent. */
 int msg_send(int fd, const struct msg_head *head) MUST_CHECK;
+int msg_send_fd(int fd, const struct msg_head *head, int passed_fd) MUST_CHECK; /* -1: none */
 /* For the supervisor and for tests: one message without a loop; E_AGAIN, E_CLOSED, E_SYNTAX. */
 int msg_recv(int fd, void *buf, size_t size) MUST_CHECK;
 

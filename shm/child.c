@@ -94,10 +94,14 @@ on_leash(void *arg, const struct msg_head *head)
 			loop_stop(c->loop);
 		return;
 	case LEASH_REOPEN:
-		if (log_reopen() != 0)
-			log_debug(NULL, "the log file could not be reopened");
+		if (c->leash.passed_fd >= 0 && log_adopt(c->leash.passed_fd) != 0)
+			log_debug(NULL, "the log file could not be taken over");
 		if (c->reopen != NULL)
 			c->reopen(c->arg);
+		return;
+	case LEASH_RECOUNT:
+		if (c->recount != NULL)
+			c->recount(c->arg);
 		return;
 	case LEASH_RELOADED:
 		if (c->reloaded != NULL && MSG_IS(head, leash_reloaded))

@@ -3,8 +3,9 @@
  * leash.
  *
  * The leash is a SOCK_SEQPACKET pair between supervisor and child. Child to supervisor: READY.
- * Supervisor to child: GO (a worker may accept), DRAIN, REOPEN (log files). End of file on it means
- * that the supervisor is gone: the child exits at once.
+ * Supervisor to child: GO (a worker may accept), DRAIN, REOPEN (with the new log file, which a
+ * confined child could not open), RECOUNT (keeper: nobody else writes to the store any more). End of
+ * file on it means that the supervisor is gone: the child exits at once.
  */
 #pragma once
 #include <stdbool.h>
@@ -21,10 +22,11 @@ enum leash_type {
 	LEASH_DRAIN,
 	LEASH_REOPEN,
 	LEASH_RELOAD,
-	LEASH_RELOADED
+	LEASH_RELOADED,
+	LEASH_RECOUNT
 };
 
-struct leash_plain { /* READY, GO, DRAIN, REOPEN, RELOAD */
+struct leash_plain { /* READY, GO, DRAIN, REOPEN, RELOAD, RECOUNT */
 	struct msg_head head;
 };
 struct leash_reloaded { /* supervisor to controller: the answer to RELOAD */
@@ -54,6 +56,7 @@ struct child {
 	void (*go)(void *arg);
 	void (*drain)(void *arg);
 	void (*reopen)(void *arg);
+	void (*recount)(void *arg);
 	void (*reloaded)(void *arg, const struct leash_reloaded *);
 	void *arg;
 };

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "shm/leftover.h"
 #include "shm/open.h"
@@ -79,7 +80,7 @@ int
 leftover_put_by(const char *path, const char **ret_words)
 {
 	struct segment *old = NULL;
-	bool keep;
+	bool lives, keep;
 	int err = segment_attach_old(path, &old);
 
 	*ret_words = NULL;
@@ -89,12 +90,32 @@ leftover_put_by(const char *path, const char **ret_words)
 		return set_aside(path, ret_words);
 	if (err != 0)
 		return err;
-	keep = segment_row_lives(old, SUPERVISORS_ROW) || !leftover_is_empty(old);
+	lives = segment_row_lives(old, SUPERVISORS_ROW);
+	keep = lives || !leftover_is_empty(old);
 	segment_detach(&old);
 	if (!keep)
 		return 0;
-	*ret_words = "the segment of an earlier life still holds audit records; they come first";
+	if (!lives) /* else it is a predecessor, who writes out its own */
+		*ret_words =
+			"the segment of an earlier life still holds audit records; they come first";
 	return rename_to_free(path);
+}
+
+void
+leftover_take_back(const char *path, const struct segment *own)
+{
+	struct stat want, st;
+	char from[LEFTOVER_PATH];
+
+	if (fstat(segment_fd(own), &want) != 0)
+		return;
+	for (unsigned n = 0; n < LEFTOVER_FILES; n++) {
+		snprintf(from, sizeof(from), "%s.old.%u", path, n);
+		if (stat(from, &st) == 0 && st.st_ino == want.st_ino && st.st_dev == want.st_dev) {
+			(void)rename(from, path);
+			return;
+		}
+	}
 }
 
 void

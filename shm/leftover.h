@@ -19,5 +19,7 @@ bool leftover_is_empty(struct segment *);
  * left in it or somebody still lives in it. Of another version: named segment.unreadable.
  * *ret_words: what happened, for the log; NULL: nothing. E_FULL: all names are taken; E_IO. */
 int leftover_put_by(const char *path, const char **ret_words) MUST_CHECK;
+/* Supervisor, whose successor could not start: its own segment gets its name back. */
+void leftover_take_back(const char *path, const struct segment *own);
 /* n < LEFTOVER_FILES */
 void leftover_path(const char *run_dir, unsigned n, char ret[LEFTOVER_PATH]);

@@ -44,6 +44,7 @@ procs_enter(struct procs_row *row, enum proc_kind kind, unsigned slot, unsigned 
 	atomic_store(&row->generation, generation);
 	atomic_store(&row->state, PROC_STARTING);
 	atomic_store(&row->restarts, restarts);
+	atomic_store(&row->drain_until_ms, 0);
 	atomic_store(&row->started_wall_ms, clock_wall_ms());
 	procs_beat(row, clock_ms());
 	atomic_store(&row->pid, (uint32_t)getpid());
@@ -60,6 +61,13 @@ void
 procs_beat(struct procs_row *row, uint64_t now_ms)
 {
 	atomic_store_explicit(&row->beat_ms, now_ms, memory_order_relaxed);
+}
+
+void
+procs_drain(struct procs_row *row, uint64_t until_ms)
+{
+	ASSERT(atomic_load(&row->pid) == (uint32_t)getpid());
+	atomic_store(&row->drain_until_ms, until_ms);
 }
 
 void

@@ -28,7 +28,8 @@ struct procs_row {
 	_Atomic uint32_t state;
 	_Atomic uint32_t restarts; /* of this kind and slot before this process, as told at fork */
 	_Atomic uint64_t started_wall_ms;
-	_Atomic uint64_t beat_ms; /* monotonic clock */
+	_Atomic uint64_t beat_ms;	 /* monotonic clock */
+	_Atomic uint64_t drain_until_ms; /* likewise; 0: it does not drain, or knows no limit */
 };
 
 const char *procs_kind_name(unsigned kind);   /* "worker" */
@@ -43,4 +44,5 @@ void procs_enter(struct procs_row *, enum proc_kind, unsigned slot, unsigned gen
 		 unsigned restarts);
 void procs_set_state(struct procs_row *, enum proc_state);
 void procs_beat(struct procs_row *, uint64_t now_ms);
+void procs_drain(struct procs_row *, uint64_t until_ms); /* it ends then at the latest */
 void procs_leave(struct procs_row *); /* at a clean exit */

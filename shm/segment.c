@@ -75,7 +75,7 @@ struct header {
 #define CONSTANT_BYTES (offsetof(struct header, pad) + sizeof(uint32_t))
 
 /* Whoever changes a row changes FILE_VERSION and these numbers. */
-_Static_assert(sizeof(struct procs_row) == 40, "layout of the process rows");
+_Static_assert(sizeof(struct procs_row) == 48, "layout of the process rows");
 _Static_assert(sizeof(struct health_row) == 80, "layout of the health rows");
 _Static_assert(sizeof(struct counters_slot) == 4608, "layout of the counter slots");
 _Static_assert(sizeof(struct labels) == 32776, "layout of the labels");

@@ -12,6 +12,7 @@
 #include "workers/context.h"
 
 #define PER_TURN  32
+#define SHARED	  1 /* of a socket that all accept from: who is idle is woken first again */
 #define PAUSE_MS  200u
 #define WORDS_GAP 10000u /* at most one line about it in that time */
 
@@ -19,7 +20,7 @@ struct acceptor {
 	struct acceptor *next;
 	struct worker *worker;
 	SSL_CTX *tls;
-	int fd;
+	int fd, per_turn;
 	struct loop_io watch;
 	struct loop_timer pause;
 };
@@ -68,7 +69,7 @@ readable(void *arg, unsigned events)
 	struct worker *w = a->worker;
 
 	(void)events;
-	for (int i = 0; i < PER_TURN; i++) {
+	for (int i = 0; i < a->per_turn; i++) {
 		struct sock_addr peer;
 		int fd;
 		int rc = sock_accept(a->fd, &fd, &peer);
@@ -100,8 +101,11 @@ accept_start(struct worker *w)
 			struct acceptor *a = calloc(1, sizeof *a);
 
 			ASSERT(a != NULL);
-			*a = (struct acceptor){
-				.worker = w, .tls = l->tls, .fd = l->fds[k], .next = w->acceptors};
+			*a = (struct acceptor){.worker = w,
+					       .tls = l->tls,
+					       .fd = l->fds[k],
+					       .per_turn = l->shared ? SHARED : PER_TURN,
+					       .next = w->acceptors};
 			w->acceptors = a;
 			loop_io_start(w->loop, &a->watch, a->fd, LOOP_READ, readable, a);
 		}

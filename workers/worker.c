@@ -2,6 +2,7 @@
  * A worker's life: open the store, take the registry, say READY, accept after GO, drain, leave. The
  * data path itself is in client.c and rpc.c.
  */
+#include <errno.h>
 #include <malloc.h>
 #include "h2/mem.h"
 #include "lib/clock.h"
@@ -15,6 +16,7 @@
 #include "workers/authn.h"
 #include "workers/binder.h"
 #include "workers/client.h"
+#include "workers/confine.h"
 #include "workers/context.h"
 #include "workers/driver_pool.h"
 #include "workers/misgivings.h"
@@ -127,6 +129,7 @@ drain(void *arg)
 	if (w->draining)
 		return;
 	w->draining = true;
+	procs_drain(w->child.row, loop_ms(w->loop) + w->conf->drain_timeout_ms);
 	child_draining(&w->child);
 	accept_stop(w);
 	client_drain_all(w);
@@ -169,12 +172,38 @@ give_back(struct worker *w)
 	malloc_trim(0);
 }
 
+/* A rule that is missing, or somebody who is in here and should not be. */
+static void
+tell_refused(void)
+{
+	static unsigned told;
+	long last;
+	unsigned now = confine_refused(&last);
+
+	if (now == told)
+		return;
+	log_error(NULL, "%u system calls refused, the last was number %ld", now - told, last);
+	told = now;
+}
+
+static void
+shut_in(void)
+{
+	int err = confine();
+
+	if (err == E_STATE)
+		log_debug(NULL, "system calls are not confined in this build");
+	else if (err != 0)
+		log_warn(NULL, "system calls cannot be confined: %s", strerror(errno));
+}
+
 static void
 second(void *arg)
 {
 	struct worker *w = arg;
 
 	worker_refresh(w);
+	tell_refused();
 	driver_pool_tick(w->drivers);
 	audit_second(w->audit);
 	give_back(w);
@@ -204,6 +233,7 @@ open_store(void *arg)
 	if (w->registry == NULL)
 		return;
 	loop_timer_start(w->loop, &w->second, SECOND_MS, SECOND_MS, second, w);
+	shut_in();
 	child_ready(&w->child);
 }
 

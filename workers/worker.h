@@ -18,6 +18,7 @@ struct worker_listener {
 	/* the SO_REUSEPORT sockets this worker accepts from: its own, and those it adopts */
 	const int *fds;
 	unsigned fds_count;
+	bool shared; /* others accept from the same socket */
 };
 
 struct worker_setup {

@@ -84,6 +84,29 @@ def test_goaway_in_two_steps(make_gateway, fake):
     assert seen[0] == (2**31 - 1, 0) and seen[-1] == (1, 0), seen
 
 
+def test_drain_shows_its_progress(make_gateway, fake):
+    gateway = make_gateway([fake], workers=1, drain_timeout="30s")
+    session, go_on = new_sessions(gateway, 1)[0], threading.Event()
+
+    def behave(s):
+        s.wait().send_headers()
+        s.send_message(pb.ExecutePlanResponse(session_id=session))
+        go_on.wait(20)
+        s.send_trailers()
+    fake.behave = behave
+    with rpc.Channel(gateway.way()) as channel:
+        stream = channel.stream("ExecutePlan", rpc.sql(session, "x"))
+        next(stream)
+        gateway.reload()
+        drains = [row["drain"] for row in gateway.ask("status")["processes"] if "drain" in row]
+        assert len(drains) == 1 and drains[0]["connections"] == 1 and drains[0]["rpcs"] == 1, drains
+        assert 20000 < drains[0]["left_ms"] <= 30000
+        assert "LEFT" in gateway.ctl("status").stdout
+        go_on.set()
+        list(stream)
+    net.wait_for(lambda: not [row for row in gateway.ask("status")["processes"] if "drain" in row], 10, "drained")
+
+
 def test_drain_has_an_end(make_gateway, fake):
     """A stream that never ends is ended by drain_timeout, with a status."""
     gateway = make_gateway([fake], drain_timeout="2s")

@@ -139,6 +139,20 @@ class Gateway:
         net.wait_for(lambda: not self.left_over(), 10, lambda: f"gone: {self.left_over()}")
         self.process = None
 
+    def upgrade(self, seconds=40):
+        """SIGUSR2; returns when the new supervisor serves. The old one, as Popen or Adopted; it drains yet."""
+        procs.adopt_orphans()
+        old = self.process
+        self.pids()
+        old.send_signal(signal.SIGUSR2)
+        net.wait_for(lambda: self.pid_in_file() not in (None, old.pid), seconds, lambda: f"taken over\n{self.tail()}")
+        self.process = procs.Adopted(self.pid_in_file())
+        return old
+
+    def pid_in_file(self):
+        text = (self.run / "sparkgwd.pid").read_text().strip()
+        return int(text) if text else None
+
     def left_over(self):
         return [pid for pid in self.seen if procs.is_alive(pid)]
 

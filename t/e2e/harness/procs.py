@@ -1,6 +1,12 @@
 """Processes as /proc shows them."""
 
+import ctypes
 import os
+import signal
+import subprocess
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def children(pid):
@@ -51,3 +57,39 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as f:
         fields = f.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def adopt_orphans():
+    """From now on whoever loses his parent becomes a child of this process, which can then be told how it ended."""
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+class Adopted:
+    """A process that somebody else started, with the words of subprocess.Popen; its exit status needs adopt_orphans()."""
+
+    def __init__(self, pid):
+        self.pid, self.returncode = pid, None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+            except ChildProcessError:  # its parent still lives
+                if not os.path.exists(f"/proc/{self.pid}"):
+                    self.returncode = -999
+        return self.returncode
+
+    def wait(self, timeout=None):
+        end = time.monotonic() + (timeout or 1e9)
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.02)
+        return self.returncode
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
