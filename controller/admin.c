@@ -46,7 +46,7 @@ struct admin_request {
 	bool suspended;
 	unsigned status; /* 0: not answered yet */
 	char *text;	 /* of the answer; malloc'ed, NULL when the library has it */
-	const char *type, *allow;
+	const char *type, *allow, *policy;
 };
 
 static void
@@ -146,8 +146,13 @@ send_answer(struct admin_request *r)
 	r->text = NULL;
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r->type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (r->allow != NULL)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allow);
+	if (r->policy != NULL) {
+		MHD_add_response_header(response, "Content-Security-Policy", r->policy);
+		MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+	}
 	queued = MHD_queue_response(r->connection, r->status, response);
 	MHD_destroy_response(response);
 	return queued;
@@ -369,6 +374,13 @@ void
 admin_answer_text(struct admin_request *r, unsigned status, const char *text)
 {
 	answer(r, status, strdup(text), "text/plain; charset=utf-8");
+}
+
+void
+admin_answer_page(struct admin_request *r, const char *html, const char *policy)
+{
+	r->policy = policy;
+	answer(r, MHD_HTTP_OK, strdup(html), "text/html; charset=utf-8");
 }
 
 void

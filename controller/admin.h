@@ -48,6 +48,8 @@ void admin_answer(struct admin_request *, unsigned status, json_t *json);
 /* json: its text, malloc'ed, taken over; cleansed when it has been sent. */
 void admin_answer_secret(struct admin_request *, unsigned status, char *json);
 void admin_answer_text(struct admin_request *, unsigned status, const char *text);
+/* 200 and this page, under this Content-Security-Policy; both static. */
+void admin_answer_page(struct admin_request *, const char *html, const char *policy);
 void admin_answer_405(struct admin_request *, const char *allow);
 /* {"errors": [words]} */
 void admin_refuse(struct admin_request *, unsigned status, const char *words);

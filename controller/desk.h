@@ -4,6 +4,7 @@
 #pragma once
 #include "conf/conf.h"
 #include "controller/asks.h"
+#include "controller/overview.h"
 #include "controller/view.h"
 #include "shm/child.h"
 
@@ -18,6 +19,8 @@ struct desk {
 	struct child *child;
 	struct keysets *keysets;
 	struct signer *signer;
+	struct history *history;
+	struct overview overview;
 	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
 	bool reloaded;			 /* it is done, but for a successor of this process */
 	struct loop_timer reload_timer;

@@ -63,12 +63,9 @@ keyset_want(struct keyset *k)
 	uint64_t now_ms = loop_ms(k->world->loop), at_ms = now_ms;
 
 	CHECK_MAGIC(k, KEYSET_MAGIC);
-	if (k->provider->jwks_file.p != NULL || k->stopped)
+	/* what is being fetched may be what is wanted; if not, the workers will ask again */
+	if (k->provider->jwks_file.p != NULL || k->stopped || k->state != KEYSET_IDLE)
 		return;
-	if (k->state != KEYSET_IDLE) {
-		k->again = true;
-		return;
-	}
 	if (k->extra_ms != 0 && now_ms < k->extra_ms + BACKOFF_EXTRA_MS)
 		at_ms = k->extra_ms + BACKOFF_EXTRA_MS;
 	if (loop_timer_active(&k->timer) && k->due_ms <= at_ms)
@@ -97,9 +94,6 @@ succeed(struct keyset *k, unsigned count, bool changed)
 	if (k->provider->jwks_file.p != NULL)
 		return;
 	wait_for_age(k);
-	if (k->again)
-		keyset_want(k);
-	k->again = false;
 }
 
 static void
@@ -114,7 +108,6 @@ fail(struct keyset *k, const char *words)
 				      : "its tokens are refused until they can");
 	else
 		log_debug(name(k, ctx), "the keys cannot be fetched: %s", words);
-	k->again = false;
 	wait_for(k, backoff_retry_ms(k->failures, any_number()));
 }
 

@@ -37,7 +37,6 @@ struct keyset { /* private */
 	struct loop_timer timer;
 	uint64_t due_ms;   /* of the timer; loop_ms() */
 	uint64_t extra_ms; /* of the last fetch that workers asked for; 0: none yet */
-	bool again;	   /* one asked while a fetch was under way */
 	bool stopped;
 	unsigned count, storing;       /* keys in the store, of this source; on their way there */
 	uint64_t fetched_ms, tried_ms; /* wall clock; 0: never */

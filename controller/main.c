@@ -225,6 +225,7 @@ drain(void *arg)
 	loop_timer_stop(&c->store_timer); /* or it would start them */
 	keysets_stop(c->desk.keysets);
 	if (has_successor(c)) {
+		history_stop(c->desk.history); /* the successor goes on with it */
 		routes_replaced(&c->desk);
 		c->drain_least_ms = DRAIN_LEAST_MS;
 		admin_quiesce(c->control);
@@ -242,6 +243,15 @@ pass_reloaded(void *arg, const struct leash_reloaded *answer)
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
 	routes_reloaded(&c->desk, answer);
+}
+
+static void
+list_providers(void *arg, json_t *list)
+{
+	const struct desk *d = arg;
+
+	keysets_show(d->keysets, list);
+	signer_show(d->signer, list);
 }
 
 static void
@@ -277,8 +287,14 @@ start(struct controller *c, const struct options *o)
 				.child = &c->child,
 				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
 				.signer = signer_new(c->conf, &c->asks, &c->view)};
-	if (c->desk.keysets == NULL || c->desk.signer == NULL)
+	if (c->desk.keysets == NULL || c->desk.signer == NULL ||
+	    history_new(&c->view, c->conf->run_dir.p, &c->desk.history) != 0)
 		fatal("out of memory");
+	c->desk.overview = (struct overview){.view = &c->view,
+					     .history = c->desk.history,
+					     .audited = c->conf->audit.enabled,
+					     .providers = list_providers,
+					     .arg = &c->desk};
 }
 
 static void
@@ -289,6 +305,8 @@ finish(struct controller *c)
 	asks_close(&c->asks);
 	keysets_free(&c->desk.keysets);
 	signer_free(&c->desk.signer);
+	overview_close(&c->desk.overview);
+	history_free(&c->desk.history);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);
@@ -312,6 +330,7 @@ main(int argc, char **argv)
 	open_store(&c);
 	open_tcp(&c);
 	open_control(&c);
+	history_start(c.desk.history, c.child.loop);
 	child_ready(&c.child);
 	loop_run(c.child.loop);
 	finish(&c);

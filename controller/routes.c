@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include "controller/acts.h"
 #include "controller/explain.h"
-#include "controller/keysets.h"
 #include "controller/page.h"
+#include "controller/record.h"
 #include "controller/rollout_routes.h"
-#include "controller/signer.h"
+#include "controller/site.h"
 #include "controller/token_routes.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -40,10 +40,26 @@ show_status(struct desk *d, struct admin_request *q)
 {
 	json_t *status = view_status(d->view), *providers = json_array();
 
-	keysets_show(d->keysets, providers);
-	signer_show(d->signer, providers);
+	d->overview.providers(d->overview.arg, providers);
 	json_object_set_new(status, "providers", providers);
 	admin_answer(q, MHD_HTTP_OK, status);
+}
+
+static void
+show_overview(struct desk *d, struct admin_request *q)
+{
+	admin_answer(q, MHD_HTTP_OK, overview_show(&d->overview));
+}
+
+static void
+show_page(struct desk *d, struct admin_request *q)
+{
+	const char *policy = site_policy();
+
+	if (policy != NULL)
+		admin_answer_page(q, site_page(), policy);
+	else
+		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "no policy: see /v1/overview");
 }
 
 static void
@@ -175,6 +191,7 @@ give_up_reload(void *arg)
 	struct desk *d = arg;
 
 	log_warn(admin_peer(d->reloading), "reload: the supervisor does not answer");
+	record_act(d->asks, "reload", admin_peer(d->reloading), "the supervisor does not answer");
 	answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
 		      json_pack("{s:[s]}", "errors", "the supervisor does not answer"));
 }
@@ -233,6 +250,8 @@ routes_reloaded(struct desk *d, const struct leash_reloaded *answer)
 	if (d->reloading == NULL)
 		return; /* a SIGHUP, or the asker was told of a time-out */
 	log_info(admin_peer(d->reloading), "reload: %s", answer->failed ? "refused" : "done");
+	record_act(d->asks, "reload", admin_peer(d->reloading),
+		   answer->failed ? answer->words : NULL);
 	if (answer->failed)
 		answer_reload(d, MHD_HTTP_CONFLICT,
 			      json_pack("{s:o}", "errors", split_lines(words)));
@@ -265,6 +284,9 @@ struct route {
 static const struct route table[] = {
 	{"GET", "/healthz", ADMIN_TCP | ADMIN_CONTROL, show_health},
 	{"GET", "/readyz", ADMIN_TCP | ADMIN_CONTROL, show_ready},
+	{"GET", "/", ADMIN_TCP | ADMIN_CONTROL, show_page},
+	{"GET", "/status", ADMIN_TCP | ADMIN_CONTROL, show_page},
+	{"GET", "/v1/overview", ADMIN_TCP | ADMIN_CONTROL, show_overview},
 	{"GET", "/v1/status", ADMIN_CONTROL, show_status},
 	{"GET", "/v1/clusters", ADMIN_CONTROL, show_clusters},
 	{"GET", "/v1/drivers", ADMIN_CONTROL, show_drivers},

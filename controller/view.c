@@ -9,7 +9,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "shm/counters.h"
-#include "shm/health.h"
 #include "shm/procs.h"
 
 int
@@ -49,8 +48,8 @@ view_refresh(struct view *v)
 }
 
 /* Rows outlive processes that were killed, until their index is used again. */
-static bool
-is_alive(const struct procs_row *row)
+bool
+view_is_alive(const struct procs_row *row)
 {
 	pid_t pid = (pid_t)atomic_load(&row->pid);
 
@@ -69,7 +68,7 @@ static bool
 is_ready(const struct procs_row *row, enum proc_kind kind)
 {
 	return atomic_load(&row->kind) == kind && atomic_load(&row->state) == PROC_READY &&
-	       beat_age(row) < VIEW_BEAT_MS && is_alive(row);
+	       beat_age(row) < VIEW_BEAT_MS && view_is_alive(row);
 }
 
 static bool
@@ -84,8 +83,8 @@ any_ready(struct view *v, enum proc_kind kind)
 }
 
 /* The row of this driver; a row about another one, or about nobody yet, reads as unknown. */
-static struct health
-health_of(struct view *v, const struct registry_driver *d)
+struct health
+view_health(struct view *v, const struct registry_driver *d)
 {
 	struct health health;
 
@@ -102,7 +101,7 @@ struct tally {
 static void
 count_driver(struct view *v, const struct registry_driver *d, struct tally *t)
 {
-	struct health health = health_of(v, d);
+	struct health health = view_health(v, d);
 
 	if (health.state == HEALTH_UP)
 		t->up++;
@@ -200,19 +199,19 @@ read_start(struct view *v)
 	const struct procs_row *rows = segment_procs(v->segment);
 
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
-		if (atomic_load(&rows[i].kind) == PROC_SUPERVISOR && is_alive(&rows[i]))
+		if (atomic_load(&rows[i].kind) == PROC_SUPERVISOR && view_is_alive(&rows[i]))
 			return atomic_load(&rows[i].started_wall_ms);
 	return 0;
 }
 
 /* The configuration in force: the keeper changes with it, a controller lives on for a while. */
-static unsigned
-read_generation(struct view *v)
+unsigned
+view_generation(struct view *v)
 {
 	const struct procs_row *rows = segment_procs(v->segment);
 
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
-		if (atomic_load(&rows[i].kind) == PROC_KEEPER && is_alive(&rows[i]))
+		if (atomic_load(&rows[i].kind) == PROC_KEEPER && view_is_alive(&rows[i]))
 			return atomic_load(&rows[i].generation);
 	return v->generation;
 }
@@ -237,7 +236,7 @@ show_processes(struct view *v, json_t *status)
 
 	_Static_assert(SEGMENT_PROCS == SEGMENT_COUNTERS, "a counter slot per process row");
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
-		bool alive = is_alive(&rows[i]);
+		bool alive = view_is_alive(&rows[i]);
 
 		counters_sum(&slots[i], alive, total);
 		if (!alive)
@@ -275,7 +274,7 @@ view_status(struct view *v)
 	json_t *status = json_pack(
 		"{s:s, s:I, s:I, s:i, s:b, s:o, s:I, s:I, s:{s:i, s:i, s:i, s:i}}", "version",
 		SPARKGW_VERSION, "now_ms", (json_int_t)clock_wall_ms(), "started_ms",
-		(json_int_t)read_start(v), "generation", (int)read_generation(v), "ready",
+		(json_int_t)read_start(v), "generation", (int)view_generation(v), "ready",
 		json_array_size(missing) == 0, "missing", missing, "sessions",
 		(json_int_t)count_sessions(v), "registry_generation",
 		(json_int_t)atomic_load(segment_registry_generation(v->segment)), "drivers", "up",
@@ -317,7 +316,7 @@ count_running(struct view *v, unsigned driver_slot)
 		uint32_t here =
 			atomic_load_explicit(&slots[i].running[driver_slot], memory_order_relaxed);
 
-		if (here > 0 && is_alive(&rows[i]))
+		if (here > 0 && view_is_alive(&rows[i]))
 			running += here;
 	}
 	return running;
@@ -336,7 +335,7 @@ show_address(const struct sock_addr *address)
 static json_t *
 show_driver(struct view *v, const struct registry_driver *d)
 {
-	struct health h = health_of(v, d);
+	struct health h = view_health(v, d);
 	json_t *driver = json_pack(
 		"{s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:s}", "cluster",
 		view_text(d->cluster->name), "name", view_text(d->name), "address",

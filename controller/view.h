@@ -9,10 +9,13 @@
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
+#include "shm/health.h"
 #include "shm/registry.h"
 #include "shm/segment.h"
 
 #define VIEW_BEAT_MS 5000u /* who has not beaten for that long does not count as ready */
+
+struct procs_row;
 
 struct view {
 	struct segment *segment;
@@ -38,3 +41,9 @@ int view_drivers(struct view *, json_t **ret) MUST_CHECK;
 int view_refresh(struct view *) MUST_CHECK;
 json_t *view_text(struct str s);
 json_t *view_wrap(json_t *rows);
+
+/* For history.c: the process in this row lives; the verdict about a driver (unknown when its row is
+ * about another one); the generation of the configuration in force. */
+bool view_is_alive(const struct procs_row *);
+struct health view_health(struct view *, const struct registry_driver *);
+unsigned view_generation(struct view *);

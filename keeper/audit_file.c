@@ -289,6 +289,17 @@ lock(struct audit_file *f)
 }
 
 static void
+close_folder(struct audit_file *f)
+{
+	int saved = errno;
+
+	if (f->folder >= 0)
+		close(f->folder);
+	f->folder = -1;
+	errno = saved;
+}
+
+static void
 add_note(struct audit_file *f, const char *event, const char *name, uint64_t value)
 {
 	struct buf *b = audit_batch_line(&f->batch, "gateway", clock_wall_ms());
@@ -333,6 +344,8 @@ audit_file_begin(struct audit_file *f)
 		add_first_lines(f);
 	else
 		unlock(f);
+	if (err != 0 && err != E_AGAIN && f->fd < 0)
+		close_folder(f); /* it may have been taken away */
 	return err;
 }
 
@@ -425,6 +438,13 @@ audit_file_is_due(const struct audit_file *f, uint64_t wall_ms)
 		return false;
 	return f->size >= f->with.max_bytes ||
 	       (wall_ms > f->batch.first_ms && wall_ms - f->batch.first_ms >= f->with.max_age_ms);
+}
+
+unsigned
+audit_file_expire(struct audit_file *f, uint64_t before_ms)
+{
+	CHECK_MAGIC(f, FILE_MAGIC);
+	return f->folder >= 0 ? audit_folder_remove(f->folder, before_ms) : 0;
 }
 
 int

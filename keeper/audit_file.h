@@ -40,10 +40,11 @@ int audit_file_begin(struct audit_file *) MUST_CHECK;
 struct audit_batch *audit_file_batch(struct audit_file *); /* between the two */
 /* What the ledger says of the batch, without `writing`. */
 void audit_file_note(const struct audit_file *, struct ledger *ret);
-int audit_file_write(struct audit_file *) MUST_CHECK; /* E_FULL, E_IO; the batch is gone either way */
+/* E_FULL, E_IO; the batch is gone either way */
+int audit_file_write(struct audit_file *) MUST_CHECK;
 void audit_file_abandon(struct audit_file *);
 
-/* Of a batch that a dead keeper was writing: is it in the file? If a part of it is, that is cut off.
+/* Of a batch that a dead keeper was writing: is it in the file? If a part is, that is cut off.
  * Between begin and the first line. */
 int audit_file_settle(struct audit_file *, const struct ledger *, bool *ret_written) MUST_CHECK;
 
@@ -52,6 +53,8 @@ struct audit_tail *audit_file_tail(struct audit_file *); /* what is not on the d
 uint64_t audit_file_written(const struct audit_file *);
 uint64_t audit_file_on_disk(const struct audit_file *);
 
+/* Removes files that were sealed before that moment; the newest one stays. How many. */
+unsigned audit_file_expire(struct audit_file *, uint64_t before_ms);
 bool audit_file_is_due(const struct audit_file *, uint64_t wall_ms); /* by size or age */
 /* Seals it, if it has any record; it is renamed when the seal is on the disk. Not in a batch. As
  * audit_file_write() and begin. */

@@ -50,7 +50,6 @@ struct envelope {
 	size_t head_len, head_cap;
 	uint8_t *sealed;
 	size_t sealed_cap;
-	uint32_t total;	 /* bytes of this message */
 	size_t walked;	 /* bytes of head behind the walk */
 	uint64_t left;	 /* bytes of this message not yet seen by the walk */
 	uint64_t skip;	 /* bytes of the field under way */
@@ -66,6 +65,7 @@ struct envelope {
 	bool have_first;
 	int err; /* sticky; ... to here */
 
+	uint32_t total;	       /* bytes of this message */
 	uint64_t messages;     /* sealed so far */
 	struct str session_id; /* of this message: 36 characters; valid until envelope_seal() */
 	struct str user_id;    /* as the client wrote it; STR_NONE: absent; likewise valid */

@@ -20,7 +20,9 @@ static const struct {
 	{{":authority", 10}, FIELD_AUTHORITY},
 	{{"connection", 10}, FIELD_HOP_BY_HOP},
 	{{"keep-alive", 10}, FIELD_HOP_BY_HOP},
+	{{"tracestate", 10}, FIELD_TRACESTATE},
 	{{"grpc-status", 11}, FIELD_GRPC_STATUS},
+	{{"traceparent", 11}, FIELD_TRACEPARENT},
 	{{"content-type", 12}, FIELD_CONTENT_TYPE},
 	{{"grpc-timeout", 12}, FIELD_GRPC_TIMEOUT},
 	{{"grpc-message", 12}, FIELD_GRPC_MESSAGE},
@@ -34,14 +36,15 @@ static const struct {
 	{{"proxy-authenticate", 18}, FIELD_HOP_BY_HOP},
 	{{"proxy-authorization", 19}, FIELD_HOP_BY_HOP},
 	{{"grpc-status-details-bin", 23}, FIELD_GRPC_STATUS_DETAILS},
+	{{"spark-connect-operation-id", 26}, FIELD_OPERATION_ID},
 };
 #define NAMES (sizeof names / sizeof names[0])
 
 /* One more than where the names of each length begin; 0: none. Checked against the table by its
  * test. */
 static const uint8_t first[] = {
-	[2] = 1,   [4] = 2,   [5] = 3,	 [6] = 4,   [7] = 5,   [10] = 10, [11] = 13, [12] = 14,
-	[13] = 17, [14] = 19, [16] = 22, [17] = 23, [18] = 24, [19] = 25, [23] = 26,
+	[2] = 1,   [4] = 2,   [5] = 3,	 [6] = 4,   [7] = 5,   [10] = 10, [11] = 14, [12] = 16,
+	[13] = 19, [14] = 21, [16] = 24, [17] = 25, [18] = 26, [19] = 27, [23] = 28, [26] = 29,
 };
 
 /* Called for every field of every RPC. */
@@ -219,6 +222,8 @@ fields_forward_request(enum field_name name)
 	switch (name) {
 	case FIELD_OTHER:
 	case FIELD_COOKIE:
+	case FIELD_TRACESTATE:
+	case FIELD_OPERATION_ID:
 	case FIELD_GRPC_ENCODING: return true;
 	default: return false;
 	}
@@ -229,6 +234,9 @@ fields_forward_response(enum field_name name)
 {
 	switch (name) {
 	case FIELD_OTHER:
+	case FIELD_TRACEPARENT:
+	case FIELD_TRACESTATE:
+	case FIELD_OPERATION_ID:
 	case FIELD_CONTENT_TYPE:
 	case FIELD_GRPC_ENCODING:
 	case FIELD_GRPC_STATUS:

@@ -61,6 +61,7 @@ answer_refusal(struct rpc *r, const struct status *status)
 			h2_fields_add(to, r->arena, STR("grpc-accept-encoding"), STR("identity"));
 	}
 	add_status(r, to, &f);
+	audit_refused(r, status, f.message);
 	if (arena_failed(r->arena) || (!r->answered && h2_respond(&r->client, to, true) != 0))
 		h2_reset(&r->client, NGHTTP2_INTERNAL_ERROR);
 	else if (r->answered)
@@ -81,6 +82,9 @@ answer_http(struct rpc *r, const char *http_status)
 	counters_add(r->worker->counters, COUNTER_rpcs_refused, 1);
 	if (arena_failed(r->arena) || h2_respond(&r->client, to, true) != 0)
 		h2_reset(&r->client, NGHTTP2_INTERNAL_ERROR);
+	r->audit.refused = true;
+	r->audit.words = str_from(arena_printf(r->arena, "HTTP %s", http_status));
+	rpc_blame(r, METRICS_ERROR_invalid_request);
 	rpc_finish(r, GRPC_UNKNOWN);
 	return STEP_END;
 }
@@ -106,6 +110,8 @@ answer_empty(struct rpc *r)
 		h2_reset(&r->client, NGHTTP2_INTERNAL_ERROR);
 	} else {
 		body_add(&r->client.out, frame);
+		r->answer_bytes += frame.n;
+		r->audit.answers.messages++;
 		h2_trailers(&r->client);
 	}
 	rpc_finish(r, GRPC_OK);
@@ -158,6 +164,7 @@ http_status(const struct h2_fields *f)
 static void
 broken(struct rpc *r, enum grpc_code code, const char *words)
 {
+	rpc_blame(r, METRICS_ERROR_driver_broke);
 	(void)rpc_refuse(r, code, words);
 }
 
@@ -174,6 +181,8 @@ static void
 answered_fully(struct rpc *r, unsigned status)
 {
 	r->ended = true;
+	if (status != GRPC_OK)
+		rpc_blame(r, METRICS_ERROR_driver_error);
 	settled(r, status);
 	if (!h2_end_sent(&r->driver)) /* an early answer: the upload may stop */
 		h2_reset(&r->driver, NGHTTP2_NO_ERROR);
@@ -204,12 +213,19 @@ forward_trailers(struct rpc *r, unsigned status)
 /* ---- CloneSession: the new session is bound before its owner hears of it ---- */
 
 static void
+clone_unbound(struct rpc *r)
+{
+	rpc_blame(r, METRICS_ERROR_keeper_away);
+	(void)rpc_unavailable(r, "the cloned session could not be bound", 1000);
+}
+
+static void
 clone_bound(struct binder_ask *a, int err, const struct binder_found *found)
 {
 	struct rpc *r = (struct rpc *)(void *)((char *)a - offsetof(struct rpc, ask));
 
 	if (err != 0)
-		(void)rpc_unavailable(r, "the cloned session could not be bound", 1000);
+		clone_unbound(r);
 	else if (found->state != SESSION_BOUND || found->driver_id != r->driver_id)
 		broken(r, GRPC_ALREADY_EXISTS, "the new session's id is in use elsewhere");
 	else
@@ -250,7 +266,7 @@ bind_clone(struct rpc *r)
 	}
 	r->ask.done = clone_bound;
 	if (binder_bind_like(r->worker->binder, &r->ask, &key, &r->key) != 0)
-		(void)rpc_unavailable(r, "the cloned session could not be bound", 1000);
+		clone_unbound(r);
 }
 
 /* ---- Config: the driver's own token is not for clients ---- */
@@ -291,6 +307,7 @@ take_trailers(struct rpc *r, bool only)
 	struct str text = h2_fields_get(from, STR("grpc-status"));
 	unsigned status;
 
+	audit_last(r);
 	if (r->driver.too_large) {
 		broken(r, GRPC_INTERNAL, "the driver's trailers are too large");
 		return;
@@ -327,6 +344,7 @@ take_response(struct rpc *r, bool end)
 
 	r->replayable = false;
 	pool_clear(&r->replay);
+	audit_first(r);
 	if (r->driver.too_large) {
 		broken(r, GRPC_INTERNAL, "the driver's header block is too large");
 		return;
@@ -387,6 +405,7 @@ on_data(struct h2_stream *s, struct str bytes)
 		return; /* the stream is being reset */
 	r->answer_debt += bytes.n;
 	r->answer_bytes += bytes.n;
+	grpc_count(&r->audit.answers, (const uint8_t *)bytes.p, bytes.n);
 	if (r->holding) {
 		pool_append(&r->held, bytes.p, bytes.n);
 		if (r->held.len > HELD_MAX)
@@ -428,6 +447,8 @@ driver_gone(struct rpc *r, uint32_t code)
 	}
 	if (r->fresh && code == H2_NEVER_SENT) /* the next try may choose anew */
 		binder_release(r->worker->binder, &r->key, r->driver_id);
+	if (code == H2_NEVER_SENT)
+		rpc_blame(r, METRICS_ERROR_no_driver);
 	if (code == H2_NEVER_SENT && !r->answered)
 		(void)rpc_unavailable(r, "the session's driver does not answer", 500);
 	else if (code == H2_CONNECTION_LOST)

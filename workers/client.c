@@ -105,6 +105,7 @@ client_open(struct worker *w, int fd, SSL_CTX *tls, const struct sock_addr *peer
 	c->magic = CLIENT_MAGIC;
 	c->worker = w;
 	c->peer = *peer;
+	sock_addr_text(peer, c->peer_text, sizeof(c->peer_text));
 	c->tls = tls != NULL;
 	c->id = ++last_id;
 	if (h2_open_server(&c->h2, w->loop, fd, tls, &limits, &ops) != 0) {
@@ -139,6 +140,7 @@ client_end_all(struct worker *w)
 			next = s->next;
 			if (r->state == RPC_DONE)
 				continue;
+			rpc_blame(r, METRICS_ERROR_draining);
 			(void)rpc_unavailable(r, "this gateway process ends", 100);
 			ended++;
 		}

@@ -18,6 +18,7 @@ struct client {
 	struct worker *worker;
 	struct client *prev, *next; /* of the worker */
 	struct sock_addr peer;
+	char peer_text[SOCK_ADDR_TEXT];
 	struct identity *certificate; /* whom the client's certificate names; NULL: not asked yet */
 	uint32_t id;
 	uint32_t rpcs;	 /* begun */

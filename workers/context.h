@@ -18,6 +18,7 @@ struct driver_pool;
 struct client;
 struct acceptor;
 struct authn;
+struct audit;
 
 struct worker {
 	unsigned magic;
@@ -32,6 +33,7 @@ struct worker {
 	struct counters_slot *counters;
 	struct health_row *health;
 	struct authn *authn;
+	struct audit *audit;
 	struct binder *binder;
 	struct misgivings *misgivings;
 	struct driver_pool *drivers;

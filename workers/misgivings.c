@@ -11,6 +11,7 @@
 
 struct place {
 	uint64_t session; /* hash; 0: empty */
+	bool team, env;	  /* what was refused */
 	enum grpc_code code;
 	char words[WORDS_MAX];
 };
@@ -47,7 +48,7 @@ hash(const struct misgivings *m, const struct session_key *key)
 }
 
 void
-misgivings_put(struct misgivings *m, const struct session_key *key,
+misgivings_put(struct misgivings *m, const struct session_key *key, const struct router_wish *wish,
 	       const struct router_refusal *refusal)
 {
 	uint64_t session = hash(m, key);
@@ -55,17 +56,20 @@ misgivings_put(struct misgivings *m, const struct session_key *key,
 
 	m->count += p->session == 0;
 	p->session = session;
+	p->team = wish->config_team.n > 0;
+	p->env = wish->config_env.n > 0;
 	p->code = refusal->code;
 	str_copy(p->words, sizeof p->words, str_from(refusal->words));
 }
 
 void
-misgivings_drop(struct misgivings *m, const struct session_key *key)
+misgivings_drop(struct misgivings *m, const struct session_key *key, const struct router_wish *wish)
 {
 	uint64_t session = hash(m, key);
 	struct place *p = &m->places[session / 2 % PLACES];
 
-	if (p->session != session)
+	if (p->session != session || (p->team && wish->config_team.n == 0) ||
+	    (p->env && wish->config_env.n == 0))
 		return;
 	p->session = 0;
 	m->count--;

@@ -16,8 +16,11 @@ struct misgivings;
 struct misgivings *misgivings_new(void); /* aborts when out of memory */
 void misgivings_free(struct misgivings **);
 
-void misgivings_put(struct misgivings *, const struct session_key *, const struct router_refusal *);
-void misgivings_drop(struct misgivings *, const struct session_key *);
+/* wish: its config_team and config_env are what was refused. */
+void misgivings_put(struct misgivings *, const struct session_key *, const struct router_wish *,
+		    const struct router_refusal *);
+/* That is asked anew: forgets a refusal of no more than what this wish names. */
+void misgivings_drop(struct misgivings *, const struct session_key *, const struct router_wish *);
 /* True: *ret is what was refused; its words are valid until the next put. */
 bool misgivings_find(const struct misgivings *, const struct session_key *,
 		     struct router_refusal *ret);

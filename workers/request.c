@@ -46,8 +46,9 @@ take_preferred(const struct conf_names *names, struct str name, struct str value
 }
 
 struct seen {
-	struct str method, path, authority, host, timeout;
-	unsigned team_rank, env_rank;
+	struct str method, path, authority, host, timeout, trace;
+	unsigned team_rank, env_rank, run_rank;
+	bool two_traces;
 	const char *wrong;
 };
 
@@ -95,9 +96,16 @@ take_field(struct rpc *r, struct seen *seen, struct str name, struct str value)
 	case FIELD_GRPC_TIMEOUT:
 		take_once(seen, &seen->timeout, value, "two grpc-timeout headers");
 		break;
+	case FIELD_TRACEPARENT:
+		seen->two_traces = seen->trace.p != NULL;
+		seen->trace = value;
+		break;
+	case FIELD_OPERATION_ID: r->audit.operation = value; break;
 	case FIELD_OTHER:
 		take_preferred(&conf->header_team, name, value, &r->team, &seen->team_rank);
 		take_preferred(&conf->header_env, name, value, &r->env, &seen->env_rank);
+		take_preferred(&conf->header_run_id, name, value, &r->audit.run_id,
+			       &seen->run_rank);
 		take_user(&conf->header_user, name, value, r, seen);
 		break;
 	default: break;
@@ -158,11 +166,13 @@ request_headers(struct rpc *r)
 	const struct h2_fields *f = &r->headers;
 	struct seen seen = {0};
 
+	audit_started(r);
 	r->headers = h2_fields_keep(&r->client.in);
 	if (r->client.too_large)
 		return rpc_refuse(r, GRPC_RESOURCE_EXHAUSTED, "header block too large");
 	for (unsigned i = 0; i < f->count; i++)
 		take_field(r, &seen, h2_field_name(f, i), h2_field_value(f, i));
+	audit_trace(r, seen.two_traces ? STR_NONE : seen.trace);
 	if (!str_eq(seen.method, STR("POST")))
 		return answer_http(r, "405");
 	if (!grpc_is_content_type(r->content_type))
@@ -243,9 +253,12 @@ feed(struct rpc *r, struct str bytes)
 		bytes.n -= used;
 		if (verdict == ENVELOPE_PASS) {
 			remember(r, pass);
+			if (r->audit.plan != NULL)
+				plan_feed(r->audit.plan, (const uint8_t *)pass.p, pass.n);
 			body_lend(&r->driver.out, pass);
 		} else if (verdict == ENVELOPE_HEAD) {
 			r->head_waits = true;
+			audit_head(r);
 			if (r->state == RPC_PUMP && seal(r) != 0)
 				return;
 		}
@@ -327,8 +340,21 @@ request_envelope(struct rpc *r)
 static bool
 goes_on(const struct rpc *r, struct str name)
 {
-	return fields_forward_request(fields_name(name)) &&
+	enum field_name id = fields_name(name);
+
+	if (id == FIELD_TRACESTATE && r->audit.trace.parent[0] == '\0')
+		return false; /* of a trace that is not gone on with */
+	return fields_forward_request(id) &&
 	       (r->method->id != METHOD_CONFIG || !str_eq(name, STR("grpc-accept-encoding")));
+}
+
+static void
+add_trace(struct rpc *r, struct h2_fields *to)
+{
+	char *text = r->audit.trace.id[0] != '\0' ? arena_alloc(r->arena, TRACE_TEXT) : NULL;
+
+	if (text != NULL)
+		h2_fields_add(to, r->arena, STR("traceparent"), trace_put(&r->audit.trace, text));
 }
 
 /* Rebuilt, not copied: pseudo-headers and te are ours, tokens are replaced, the timeout is what is
@@ -347,6 +373,7 @@ build_fields(struct rpc *r, const struct driver *d)
 		timeout_put(r->deadline_ns > now ? r->deadline_ns - now : 1, left, sizeof left);
 		h2_fields_add(to, a, STR("grpc-timeout"), arena_str(a, str_from(left)));
 	}
+	add_trace(r, to);
 	for (unsigned i = 0; i < from->count; i++)
 		if (goes_on(r, h2_field_name(from, i)))
 			h2_fields_add(to, a, h2_field_name(from, i), h2_field_value(from, i));
@@ -360,6 +387,7 @@ no_connection(struct rpc *r, int rc)
 		return STEP_WAIT;
 	switch (rc) {
 	case E_LIMIT:
+		rpc_blame(r, METRICS_ERROR_overload);
 		return rpc_unavailable(r, "all connections to the session's driver are full", 1000);
 	case E_NOMEM: return rpc_unavailable(r, "out of memory", 1000);
 	default: return rpc_unavailable(r, "the session's driver does not answer", 500);
@@ -463,11 +491,12 @@ on_stalled(struct h2_stream *s)
 {
 	struct rpc *r = rpc_of_client(s);
 
-	if (r->state == RPC_DONE)
+	if (r->state == RPC_DONE) {
 		h2_reset(s, NGHTTP2_CANCEL);
-	else
-		(void)rpc_unavailable(r, "the client has taken next to nothing for ten minutes",
-				      1000);
+		return;
+	}
+	rpc_blame(r, METRICS_ERROR_cancelled);
+	(void)rpc_unavailable(r, "the client has taken next to nothing for ten minutes", 1000);
 }
 
 static void
@@ -480,7 +509,7 @@ on_closed(struct h2_stream *s, uint32_t code)
 		rpc_finish(r, r->ended ? r->status : GRPC_CANCELLED);
 		h2_reset(&r->driver, NGHTTP2_CANCEL);
 	}
-	(void)code;
+	audit_end(r, code == NGHTTP2_NO_ERROR);
 	rpc_maybe_free(r);
 }
 

@@ -72,6 +72,7 @@ use_binding(struct rpc *r, const struct binder_found *b)
 {
 	r->driver_id = b->driver_id;
 	r->bound_at_ms = b->created_ms;
+	audit_bound(r, b);
 	if (b->state == SESSION_CLOSED)
 		return session_error(r, STATUS_SESSION_CLOSED);
 	if (b->state == SESSION_LOST)
@@ -99,7 +100,10 @@ bind_done(struct binder_ask *a, int err, const struct binder_found *found)
 	case E_IO:
 		(void)rpc_unavailable(r, "sessions cannot be stored at the moment", 5000);
 		return;
-	default: (void)rpc_unavailable(r, "the chosen driver has just been removed", 100); return;
+	default:
+		rpc_blame(r, METRICS_ERROR_no_driver);
+		(void)rpc_unavailable(r, "the chosen driver has just been removed", 100);
+		return;
 	}
 	r->fresh = found->driver_id == r->choice.driver->id;
 	if (use_binding(r, found) == STEP_ON)
@@ -127,10 +131,12 @@ pick(struct rpc *r, struct router_choice *ret, struct router_refusal *ret_refusa
 static enum rpc_step
 refuse_wish(struct rpc *r, const struct router_refusal *no)
 {
-	if (no->code == GRPC_UNAVAILABLE)
+	if (no->code == GRPC_UNAVAILABLE) {
+		rpc_blame(r, METRICS_ERROR_no_driver);
 		return rpc_unavailable(r, no->words, 1000);
+	}
 	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
-		misgivings_put(r->worker->misgivings, &r->key, no);
+		misgivings_put(r->worker->misgivings, &r->key, &r->wish, no);
 	return rpc_refuse(r, no->code, no->words);
 }
 
@@ -171,6 +177,7 @@ route_elsewhere(struct rpc *r)
 	r->fresh = r->bound = false;
 	r->wish.avoid_driver = r->driver_id;
 	binder_release(r->worker->binder, &r->key, r->driver_id);
+	audit_enter(r, RPC_ROUTE);
 	r->state = RPC_ROUTE; /* the one step back: nothing was sent, and the binding is nobody's
 				 yet */
 	(void)bind_new(r);
@@ -182,7 +189,7 @@ take_pairs(struct rpc *r)
 {
 	router_config_pairs(r->worker->conf, r->envelope.body_start, &r->wish);
 	if (r->wish.config_team.n > 0 || r->wish.config_env.n > 0)
-		misgivings_drop(r->worker->misgivings, &r->key); /* asked anew */
+		misgivings_drop(r->worker->misgivings, &r->key, &r->wish);
 }
 
 static enum rpc_step
@@ -216,6 +223,44 @@ check_rights(struct rpc *r, const struct binder_found *b)
 	return rpc_refuse(r, GRPC_PERMISSION_DENIED, why);
 }
 
+static bool
+agrees(const struct rpc *r, const struct binder_found *b)
+{
+	const struct conf *conf = r->worker->conf;
+	const struct router_wish *w = &r->wish;
+
+	return (w->config_team.n == 0 ||
+		str_eq(teams_name(conf, w->config_team), str_from(b->team))) &&
+	       (w->config_env.n == 0 || str_eq(teams_env(conf, w->config_env), str_from(b->env)));
+}
+
+/* A pair that comes when the session has its place already: PySpark 3.5 sends each in a call of its
+ * own, after another call. It cannot move the session; so it is refused, and so are its plans. */
+static enum rpc_step
+check_wish(struct rpc *r, const struct binder_found *b)
+{
+	struct router_choice other;
+	struct router_refusal no;
+
+	if (!r->method->plan)
+		return STEP_ON;
+	if (r->method->id == METHOD_CONFIG && r->envelope.whole)
+		take_pairs(r);
+	if (!agrees(r, b)) {
+		if (pick(r, &other, &no) == 0 || no.code == GRPC_UNAVAILABLE)
+			no = (struct router_refusal){
+				GRPC_INVALID_ARGUMENT,
+				arena_printf(r->arena,
+					     "the session is bound for team \"%s\", env \"%s\" "
+					     "already: name team and env in the address",
+					     b->team, b->env)};
+		return refuse_wish(r, &no);
+	}
+	if (misgivings_find(r->worker->misgivings, &r->key, &no))
+		return rpc_refuse(r, no.code, no.words);
+	return STEP_ON;
+}
+
 enum rpc_step
 route_step(struct rpc *r)
 {
@@ -231,7 +276,8 @@ route_step(struct rpc *r)
 	case E_NOT_FOUND: return unbound(r);
 	default: return rpc_unavailable(r, "the session store cannot be read", 1000);
 	}
-	if (use_binding(r, &found) != STEP_ON || check_rights(r, &found) != STEP_ON)
+	if (use_binding(r, &found) != STEP_ON || check_rights(r, &found) != STEP_ON ||
+	    check_wish(r, &found) != STEP_ON)
 		return STEP_END;
 	binder_touch(r->worker->binder, &r->key, &found);
 	return STEP_ON;

@@ -76,11 +76,11 @@ rpc_new(struct client *c)
 	r->worker = c->worker;
 	r->conn = c;
 	r->id = ++c->rpcs;
-	r->begun_ms = loop_ms(c->worker->loop);
 	r->replayable = true;
 	h2_stream_init(&r->client, &request_ops, r->arena);
 	h2_stream_init(&r->driver, &answer_ops, r->arena);
 	envelope_init(&r->envelope, r->arena);
+	audit_begin(r);
 	counters_add(r->worker->counters, COUNTER_rpcs_open, 1);
 	counters_add(r->worker->counters, COUNTER_rpcs_total, 1);
 	return &r->client;
@@ -159,6 +159,7 @@ enter(struct rpc *r, enum rpc_state state)
 {
 	ASSERT(state == r->state + 1 || state == RPC_DONE);
 	ASSERT(r->state != RPC_DONE);
+	audit_enter(r, state);
 	r->state = state;
 }
 
@@ -257,6 +258,10 @@ step_who(struct rpc *r)
 	r->who = a.who;
 	if (r->who->expired && !r->method->grace)
 		return rpc_refuse(r, GRPC_UNAUTHENTICATED, "token expired");
+	if (audit_is_full(r)) {
+		rpc_blame(r, METRICS_ERROR_audit);
+		return rpc_unavailable(r, "new plans cannot be recorded at the moment", 5000);
+	}
 	return STEP_ON;
 }
 
@@ -290,12 +295,13 @@ rpc_run(struct rpc *r)
 static void
 say_refused(const struct rpc *r, const char *code, struct str words)
 {
-	char ctx[256], client[128];
+	char ctx[320], client[128];
 
 	if (!log_wants(LOG_LEVEL_DEBUG))
 		return;
-	snprintf(ctx, sizeof ctx, "%s rpc=%u session=%s",
-		 client_text(r->conn, client, sizeof client), r->id, r->session_text);
+	snprintf(ctx, sizeof ctx, "%s rpc=%u trace=%s session=%s",
+		 client_text(r->conn, client, sizeof client), r->id, r->audit.trace.id,
+		 r->session_text);
 	log_write(LOG_LEVEL_DEBUG, ctx, "refused: %s: %.*s", code, STR_ARG(words));
 }
 

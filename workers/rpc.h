@@ -19,6 +19,7 @@
 #include "proto/grpc.h"
 #include "proto/methods.h"
 #include "proto/status.h"
+#include "workers/audit.h"
 #include "workers/authn.h"
 #include "workers/binder.h"
 #include "workers/client.h"
@@ -38,7 +39,6 @@ struct rpc {
 	struct h2_stream client, driver;
 	struct rpc *next_free;
 	struct loop_later bury;
-	uint64_t begun_ms;
 
 	/* from the headers */
 	struct h2_fields headers; /* client.in may hold trailers by the time a driver is known */
@@ -72,6 +72,7 @@ struct rpc {
 	size_t request_debt, answer_debt; /* received, no credit given yet */
 	uint64_t request_bytes, answer_bytes;
 	unsigned status; /* grpc status at the end */
+	struct audit_rpc audit;
 
 	/* flags, in the order of a good life */
 	bool slowed;	      /* waits because of bad tokens from its address */
@@ -100,6 +101,13 @@ struct rpc *rpc_of_driver(struct h2_stream *);
 enum rpc_step rpc_refuse(struct rpc *, enum grpc_code, const char *words);
 enum rpc_step rpc_refuse_with(struct rpc *, const struct status *);
 enum rpc_step rpc_unavailable(struct rpc *, const char *words, uint32_t retry_ms);
+
+/* Whose fault it is that the RPC will not end well, when that is known better than by its status. */
+static inline void
+rpc_blame(struct rpc *r, enum metrics_error error)
+{
+	r->audit.blame = (uint8_t)(error + 1);
+}
 
 void rpc_finish(struct rpc *, unsigned status); /* the final grpc status is known; state DONE */
 void rpc_maybe_free(struct rpc *);		/* after a stream of it was closed */

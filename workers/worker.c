@@ -11,6 +11,7 @@
 #include "policy/rollout.h"
 #include "shm/settings.h"
 #include "workers/accept.h"
+#include "workers/audit.h"
 #include "workers/authn.h"
 #include "workers/binder.h"
 #include "workers/client.h"
@@ -175,6 +176,7 @@ second(void *arg)
 
 	worker_refresh(w);
 	driver_pool_tick(w->drivers);
+	audit_second(w->audit);
 	give_back(w);
 }
 
@@ -205,6 +207,13 @@ open_store(void *arg)
 	child_ready(&w->child);
 }
 
+static int
+cannot_work(struct worker *w)
+{
+	child_leave(&w->child);
+	return EXIT_CANNOT_WORK;
+}
+
 int
 worker_run(const struct worker_setup *setup)
 {
@@ -219,6 +228,9 @@ worker_run(const struct worker_setup *setup)
 	w.loop = w.child.loop;
 	w.counters = &segment_counters(setup->segment)[setup->seat.row];
 	w.health = segment_health(setup->segment);
+	w.audit = audit_new(&w);
+	if (w.audit == NULL)
+		return cannot_work(&w);
 	w.authn = authn_new(&w);
 	w.binder = binder_new(&w);
 	w.misgivings = misgivings_new();
@@ -234,6 +246,7 @@ worker_run(const struct worker_setup *setup)
 	binder_free(&w.binder);
 	misgivings_free(&w.misgivings);
 	authn_free(&w.authn);
+	audit_free(&w.audit);
 	registry_unref(&w.registry);
 	db_close(&w.db);
 	counters_clear(w.counters);

@@ -1,12 +1,12 @@
 # What quickstart, check and people's shells share: Debian packages, Python environments, builds. To be sourced by bash, with
 # $root set to the top of the source tree.
 
-BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev
+BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev libzstd-dev
 	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev libprotobuf-c-dev protobuf-c-compiler
 	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
 CHECK_PACKAGES="git libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
-	systemd bash-completion dpkg-dev debhelper lintian rpm rpmlint mmdebstrap logrotate"
+	systemd bash-completion dpkg-dev debhelper lintian rpm rpmlint mmdebstrap logrotate chromium-headless-shell"
 NGHTTP2_WANTED=1.52.0-1+deb12u3
 
 say()

@@ -54,9 +54,11 @@ Test(fields, name)
 		{"grpc-accept-encoding", FIELD_OTHER, true, true},
 		{"user-agent", FIELD_OTHER, true, true},
 		{"x-doordash-team", FIELD_OTHER, true, true},
-		{"spark-connect-operation-id", FIELD_OTHER, true, true},
 		{"trace-bin", FIELD_OTHER, true, true},
 		{"t", FIELD_OTHER, true, true},
+		{"traceparent", FIELD_TRACEPARENT, false, true},
+		{"tracestate", FIELD_TRACESTATE, true, true},
+		{"spark-connect-operation-id", FIELD_OPERATION_ID, true, true},
 		{"tf", FIELD_OTHER, true, true},
 		{"", FIELD_OTHER, true, true},
 		{"Host", FIELD_OTHER, true, true}, /* never comes: HTTP/2 names are lower case */
