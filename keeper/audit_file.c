@@ -427,6 +427,13 @@ audit_file_is_due(const struct audit_file *f, uint64_t wall_ms)
 	       (wall_ms > f->batch.first_ms && wall_ms - f->batch.first_ms >= f->with.max_age_ms);
 }
 
+unsigned
+audit_file_expire(struct audit_file *f, uint64_t before_ms)
+{
+	CHECK_MAGIC(f, FILE_MAGIC);
+	return f->folder >= 0 ? audit_folder_remove(f->folder, before_ms) : 0;
+}
+
 int
 audit_file_rotate(struct audit_file *f)
 {

@@ -52,6 +52,8 @@ struct audit_tail *audit_file_tail(struct audit_file *); /* what is not on the d
 uint64_t audit_file_written(const struct audit_file *);
 uint64_t audit_file_on_disk(const struct audit_file *);
 
+/* Removes files that were sealed before that moment; the newest one stays. How many. */
+unsigned audit_file_expire(struct audit_file *, uint64_t before_ms);
 bool audit_file_is_due(const struct audit_file *, uint64_t wall_ms); /* by size or age */
 /* Seals it, if it has any record; it is renamed when the seal is on the disk. Not in a batch. As
  * audit_file_write() and begin. */

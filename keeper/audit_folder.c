@@ -166,18 +166,25 @@ out:
 
 /* ---- sealed files ---- */
 
-static int
-find_newest(int folder, char name[NAME_MAX + 1])
+static DIR *
+open_list(int folder)
 {
 	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (dir == NULL && fd >= 0)
+		close(fd);
+	return dir;
+}
+
+static int
+find_newest(int folder, char name[NAME_MAX + 1])
+{
+	DIR *dir = open_list(folder);
 	uint64_t seq, best = 0;
 
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
+	if (dir == NULL)
 		return E_IO;
-	}
 	for (struct dirent *e; (e = readdir(dir)) != NULL;)
 		if (chain_file_seq(e->d_name, &seq) == 0 && seq > best) {
 			best = seq;
@@ -201,4 +208,34 @@ audit_folder_newest(int folder, struct audit_ends *ret)
 	err = audit_folder_ends(fd, ret);
 	close(fd);
 	return err;
+}
+
+static bool
+is_older(int folder, const char *name, uint64_t before_ms)
+{
+	struct stat st;
+
+	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       (uint64_t)st.st_mtim.tv_sec * 1000 < before_ms;
+}
+
+unsigned
+audit_folder_remove(int folder, uint64_t before_ms)
+{
+	char newest[NAME_MAX + 1];
+	unsigned count = 0;
+	uint64_t seq;
+	DIR *dir;
+
+	if (find_newest(folder, newest) != 0)
+		return 0;
+	dir = open_list(folder);
+	if (dir == NULL)
+		return 0;
+	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+		if (chain_file_seq(e->d_name, &seq) == 0 && strcmp(e->d_name, newest) != 0 &&
+		    is_older(folder, e->d_name, before_ms))
+			count += unlinkat(folder, e->d_name, 0) == 0;
+	closedir(dir);
+	return count;
 }

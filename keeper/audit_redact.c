@@ -68,7 +68,7 @@ replace(const regex_t *regex, struct str text, struct buf *out)
 
 		if (to > from) {
 			buf_add(out, text.p + done, from - done);
-			buf_add_str(out, STR(REDACT_WORDS));
+			buf_add_str(out, STR(AUDIT_REDACT_WORDS));
 			done = to;
 			found = true;
 		}
@@ -81,19 +81,34 @@ replace(const regex_t *regex, struct str text, struct buf *out)
 	return found;
 }
 
+/* The text lies in one of the two spaces, ended with a NUL that is none of it. */
+static struct str
+copy(struct audit_redact *r, struct str text)
+{
+	buf_clear(&r->space[0]);
+	buf_add_str(&r->space[0], text);
+	buf_cstr(&r->space[0]);
+	return buf_str(&r->space[0]);
+}
+
 struct str
 audit_redact_apply(struct audit_redact *r, struct str text)
 {
+	unsigned at = 0;
+
 	CHECK_MAGIC(r, REDACT_MAGIC);
-	for (unsigned i = 0; i < r->count; i++) {
-		struct buf *out = &r->space[text.p == (const char *)r->space[0].p];
+	if (r->count == 0 || text.n == 0)
+		return text;
+	text = copy(r, text);
+	for (unsigned i = 0; i < r->count && text.n > 0; i++) {
+		struct buf *out = &r->space[1 - at];
 
 		buf_clear(out);
-		if (text.n == 0 || !replace(&r->compiled[i], text, out))
+		if (!replace(&r->compiled[i], text, out))
 			continue;
-		if (buf_failed(out))
-			return STR(REDACT_WORDS);
+		buf_cstr(out);
 		text = buf_str(out);
+		at = 1 - at;
 	}
-	return text;
+	return text.n > 0 ? text : STR(AUDIT_REDACT_WORDS);
 }

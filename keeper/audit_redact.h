@@ -8,7 +8,7 @@
 #pragma once
 #include "lib/str.h"
 
-#define REDACT_WORDS "[redacted]"
+#define AUDIT_REDACT_WORDS "[redacted]"
 
 struct audit_redact;
 

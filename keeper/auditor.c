@@ -21,12 +21,14 @@
 
 #define AUDITOR_MAGIC 0x41756469u
 #define TURN_RECORDS  512 /* some 3 ms */
+#define MANY_RECORDS  128 /* in a turn: then the next one follows at once */
 #define BUSY_MS	      20
 #define IDLE_MS	      50
 #define SYNC_MS	      50
 #define DEAD_MS	      200
 #define SECOND_MS     1000
 #define FINISH_MS     2000
+#define KEEP_MS	      60000
 #define BOOKS_ROW     0 /* its metrics are the keeper's, for the dead */
 
 struct auditor {
@@ -43,7 +45,7 @@ struct auditor {
 	char gateway[256];
 	bool stalled, reopen;
 	uint64_t stalled_ms;
-	struct loop_timer turn, sync, dead, second;
+	struct loop_timer turn, sync, dead, second, keep;
 };
 
 static void on_turn(void *arg);
@@ -292,7 +294,7 @@ work(struct auditor *a)
 	int err = 0;
 
 	if (a->file == NULL)
-		return has_any(a) && pass_by(a) == TURN_RECORDS ? 0 : IDLE_MS;
+		return has_any(a) && pass_by(a) >= MANY_RECORDS ? 0 : IDLE_MS;
 	if (audit_tail_is_long(audit_file_tail(a->file)))
 		return BUSY_MS; /* the disk is slow */
 	if (!has_any(a)) {
@@ -311,7 +313,7 @@ work(struct auditor *a)
 	resume(a);
 	plan_sync(a, SYNC_MS);
 	rotate(a);
-	return taken >= TURN_RECORDS ? 0 : taken > 0 ? BUSY_MS : IDLE_MS;
+	return taken >= MANY_RECORDS ? 0 : taken > 0 ? BUSY_MS : IDLE_MS;
 }
 
 static void
@@ -369,6 +371,19 @@ on_second(void *arg)
 	audit_old_find(a->old);
 	if (a->file != NULL && !a->stalled)
 		rotate(a);
+}
+
+static void
+on_keep(void *arg)
+{
+	struct auditor *a = arg;
+	uint64_t keep_ms = a->with.conf->audit.keep_ms, now_ms = clock_wall_ms();
+	unsigned count;
+
+	CHECK_MAGIC(a, AUDITOR_MAGIC);
+	count = audit_file_expire(a->file, now_ms > keep_ms ? now_ms - keep_ms : 0);
+	if (count > 0)
+		log_info(NULL, "audit: removed %u files by audit.keep", count);
 }
 
 /* ---- birth and death ---- */
@@ -438,6 +453,8 @@ start(struct auditor *a)
 	loop_timer_start(a->with.loop, &a->turn, 0, 0, on_turn, a);
 	loop_timer_start(a->with.loop, &a->dead, DEAD_MS, DEAD_MS, on_dead, a);
 	loop_timer_start(a->with.loop, &a->second, SECOND_MS, SECOND_MS, on_second, a);
+	if (a->file != NULL && a->with.conf->audit.keep_ms > 0)
+		loop_timer_start(a->with.loop, &a->keep, KEEP_MS, KEEP_MS, on_keep, a);
 }
 
 struct auditor *
@@ -485,6 +502,7 @@ auditor_free(struct auditor **ret)
 	loop_timer_stop(&a->sync);
 	loop_timer_stop(&a->dead);
 	loop_timer_stop(&a->second);
+	loop_timer_stop(&a->keep);
 	audit_file_free(&a->file);
 	audit_redact_free(&a->redact);
 	audit_source_free(&a->own);

@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/metrics.h"
 
 #define COMMIT_MAGIC  0x436f6d6du
 #define BATCH_MAX     4096
@@ -231,6 +232,17 @@ succeed(struct commit *c, const struct apply *a)
 }
 
 static void
+count(struct commit *c, int err, uint64_t us)
+{
+	struct metrics_keeper *m = segment_metrics_keeper(c->with.segment);
+
+	metrics_add(&m->number[err == 0 ? METRICS_KEEPER_commits : METRICS_KEEPER_commit_failures],
+		    1);
+	if (err == 0)
+		metrics_observe(&m->commit, us);
+}
+
+static void
 run(struct commit *c)
 {
 	struct apply a = {
@@ -242,12 +254,14 @@ run(struct commit *c)
 		.now_ms = clock_wall_ms(),
 		.idle_ms = c->with.idle_ms,
 	};
+	uint64_t start_ns = clock_ns();
 	int err = E_AGAIN;
 
 	loop_timer_stop(&c->timer);
 	loop_later_cancel(c->with.loop, &c->turn_end);
 	for (int i = 0; err == E_AGAIN && i < PLAYS_MAX; i++)
 		err = play(c, &a);
+	count(c, err, (clock_ns() - start_ns) / 1000);
 	if (err == 0)
 		succeed(c, &a);
 	else

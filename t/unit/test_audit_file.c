@@ -349,6 +349,20 @@ Test(audit_file, a_seal_without_its_name_gets_it_later)
 	cr_expect_str_eq(verify(live()).previous, verify(sealed(0)).seal);
 }
 
+Test(audit_file, old_files_go_and_the_newest_stays)
+{
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(write_lines(3), 0);
+		rotate();
+	}
+	cr_expect_eq(audit_file_expire(file, clock_wall_ms() - 3600 * 1000), 0u);
+	cr_expect_eq(audit_file_expire(file, clock_wall_ms() + 3600 * 1000), 2u);
+	cr_expect_eq(audit_file_expire(file, clock_wall_ms() + 3600 * 1000), 0u);
+	cr_expect_str_eq(verify(sealed(0)).words, "");
+	cr_assert_eq(write_lines(1), 0);
+	cr_expect_str_eq(verify(live()).previous, verify(sealed(0)).seal);
+}
+
 Test(audit_file, two_keepers_write_in_turn)
 {
 	struct ledger other_ledger = {0};
