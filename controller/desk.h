@@ -9,6 +9,7 @@
 
 struct admin_request;
 struct keysets;
+struct ship;
 struct signer;
 
 struct desk {
@@ -18,6 +19,7 @@ struct desk {
 	struct child *child;
 	struct keysets *keysets;
 	struct signer *signer;
+	struct ship *ship;
 	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
 	bool reloaded;			 /* it is done, but for a successor of this process */
 	struct loop_timer reload_timer;

@@ -18,6 +18,7 @@
 #include "conf/secret.h"
 #include "controller/keysets.h"
 #include "controller/routes.h"
+#include "controller/ship.h"
 #include "controller/signer.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -139,6 +140,7 @@ open_store(void *arg)
 	err = view_open_store(&c->view, &words);
 	if (err == 0) {
 		keysets_start(c->desk.keysets);
+		ship_start(c->desk.ship);
 		return;
 	}
 	if (++c->store_attempts == STORE_LATE)
@@ -224,6 +226,7 @@ drain(void *arg)
 	c->drain_since_ms = loop_ms(c->child.loop);
 	loop_timer_stop(&c->store_timer); /* or it would start them */
 	keysets_stop(c->desk.keysets);
+	ship_stop(c->desk.ship);
 	if (has_successor(c)) {
 		routes_replaced(&c->desk);
 		c->drain_least_ms = DRAIN_LEAST_MS;
@@ -276,8 +279,9 @@ start(struct controller *c, const struct options *o)
 				.asks = &c->asks,
 				.child = &c->child,
 				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
-				.signer = signer_new(c->conf, &c->asks, &c->view)};
-	if (c->desk.keysets == NULL || c->desk.signer == NULL)
+				.signer = signer_new(c->conf, &c->asks, &c->view),
+				.ship = ship_new(c->conf, c->child.loop, &c->asks)};
+	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->desk.ship == NULL)
 		fatal("out of memory");
 }
 
@@ -286,9 +290,11 @@ finish(struct controller *c)
 {
 	routes_close(&c->desk);
 	keysets_stop(c->desk.keysets);
+	ship_stop(c->desk.ship);
 	asks_close(&c->asks);
 	keysets_free(&c->desk.keysets);
 	signer_free(&c->desk.signer);
+	ship_free(&c->desk.ship);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);

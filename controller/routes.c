@@ -11,6 +11,7 @@
 #include "controller/keysets.h"
 #include "controller/page.h"
 #include "controller/rollout_routes.h"
+#include "controller/ship.h"
 #include "controller/signer.h"
 #include "controller/token_routes.h"
 #include "lib/log.h"
@@ -43,6 +44,7 @@ show_status(struct desk *d, struct admin_request *q)
 	keysets_show(d->keysets, providers);
 	signer_show(d->signer, providers);
 	json_object_set_new(status, "providers", providers);
+	json_object_set_new(status, "shipping", ship_show(d->ship));
 	admin_answer(q, MHD_HTTP_OK, status);
 }
 

@@ -2,7 +2,7 @@
 # $root set to the top of the source tree.
 
 BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-dev libnghttp2-dev liblmdb-dev libyaml-dev
-	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev libprotobuf-c-dev protobuf-c-compiler
+	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev zlib1g-dev libev-dev libprotobuf-c-dev protobuf-c-compiler
 	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
 CHECK_PACKAGES="git libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
@@ -117,6 +117,23 @@ make_node_modules()
 	(cd "$folder" && PATH=$wheel/bin:$PATH quietly node "$wheel/lib/node_modules/npm/bin/npm-cli.js" ci \
 		--ignore-scripts --no-audit --no-fund --no-update-notifier) || die "npm ci failed"
 	echo "$made" >"$stamp"
+}
+
+# make_versitygw FOLDER PYTHON: a real S3 server, for the tests of shipping. By a Go that is there and new enough, or by the one
+# that the Python environment brings along.
+VERSITYGW=v1.8.0
+make_versitygw()
+{
+	local folder=$1 go
+	[ "$(cat "$folder/made-from" 2>/dev/null)" = $VERSITYGW ] && return
+	go=$(command -v go) && case $("$go" env GOVERSION) in go1.2[5-9]* | go1.[3-9][0-9]*) ;; *) false ;; esac || go=${2%/*}/go
+	[ -x "$go" ] || go=$("$2" -c 'import pathlib, sys; print(next(pathlib.Path(sys.prefix).rglob("bin/go"), ""))')
+	[ -x "$go" ] || die "no Go for the S3 server of the tests"
+	say "S3 server into ${folder#"$root"/}"
+	GOBIN=$folder GOPATH=$folder/go GOFLAGS=-modcacherw CGO_ENABLED=0 \
+		quietly "$go" install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW" || die "go install failed"
+	rm -rf "$folder/go"
+	echo $VERSITYGW >"$folder/made-from"
 }
 
 # requirements FILE [PATTERN]: the lines of a requirements file.
