@@ -10,6 +10,7 @@
 struct admin_request;
 struct keysets;
 struct ship;
+struct spans;
 struct signer;
 
 struct desk {
@@ -20,6 +21,7 @@ struct desk {
 	struct keysets *keysets;
 	struct signer *signer;
 	struct ship *ship;
+	struct spans *spans;
 	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
 	bool reloaded;			 /* it is done, but for a successor of this process */
 	struct loop_timer reload_timer;

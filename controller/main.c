@@ -20,6 +20,7 @@
 #include "controller/routes.h"
 #include "controller/ship.h"
 #include "controller/signer.h"
+#include "controller/spans.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/sock.h"
@@ -227,6 +228,7 @@ drain(void *arg)
 	loop_timer_stop(&c->store_timer); /* or it would start them */
 	keysets_stop(c->desk.keysets);
 	ship_stop(c->desk.ship);
+	spans_stop(c->desk.spans);
 	if (has_successor(c)) {
 		routes_replaced(&c->desk);
 		c->drain_least_ms = DRAIN_LEAST_MS;
@@ -280,8 +282,10 @@ start(struct controller *c, const struct options *o)
 				.child = &c->child,
 				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
 				.signer = signer_new(c->conf, &c->asks, &c->view),
-				.ship = ship_new(c->conf, c->child.loop, &c->asks)};
-	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->desk.ship == NULL)
+				.ship = ship_new(c->conf, c->child.loop, &c->asks),
+				.spans = spans_new(c->conf, c->child.loop)};
+	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->desk.ship == NULL ||
+	    c->desk.spans == NULL)
 		fatal("out of memory");
 }
 
@@ -295,6 +299,7 @@ finish(struct controller *c)
 	keysets_free(&c->desk.keysets);
 	signer_free(&c->desk.signer);
 	ship_free(&c->desk.ship);
+	spans_free(&c->desk.spans);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);

@@ -203,6 +203,22 @@ print_shipping(const json_t *status, struct buf *out)
 		buf_printf(out, "  %s\n", error);
 }
 
+static void
+print_tracing(const json_t *status, struct buf *out)
+{
+	const json_t *row = json_object_get(status, "tracing");
+	const char *error = get_text(row, "error");
+	struct word w[3];
+
+	if (!json_is_object(row))
+		return;
+	buf_printf(out, "\nspans: %s sent, %s wait, %s dropped\n",
+		   put_number(row, "exported", &w[0]), put_number(row, "queued", &w[1]),
+		   put_number(row, "dropped", &w[2]));
+	if (error != NULL)
+		buf_printf(out, "  %s\n", error);
+}
+
 void
 show_status(const json_t *status)
 {
@@ -214,6 +230,7 @@ show_status(const json_t *status)
 	print_workers(status, &out);
 	print_providers(status, &out);
 	print_shipping(status, &out);
+	print_tracing(status, &out);
 	put_out(&out);
 	buf_free(&out);
 }
