@@ -123,42 +123,46 @@ make_plain(struct str name, char *ret, size_t size)
 }
 
 static int
-read_first(int fd, struct chain_line *ret, char stamp[HOUR_CHARS + 1], char gateway[256])
+read_first(int fd, char stamp[HOUR_CHARS + 1], char gateway[256])
 {
 	char buf[END_BYTES];
+	struct chain_line line;
 	struct str text, rest;
 	int err = read_end(fd, false, buf, &text);
 
 	if (err == 0)
-		err = chain_parse(str_cut(text, '\n', &rest), ret);
+		err = chain_parse(str_cut(text, '\n', &rest), &line);
 	if (err != 0)
 		return err;
-	if (ret->is_seal || ret->time.n < HOUR_CHARS)
+	if (line.is_seal || line.time.n < HOUR_CHARS)
 		return E_SYNTAX;
-	str_copy(stamp, HOUR_CHARS + 1, ret->time);
-	make_plain(chain_member(ret->text, "gateway"), gateway, 256);
+	str_copy(stamp, HOUR_CHARS + 1, line.time);
+	make_plain(chain_member(line.text, "gateway"), gateway, 256);
 	return 0;
 }
 
 static int
-read_last(int fd, struct chain_line *ret)
+read_last(int fd, uint64_t *ret_first_seq, uint64_t *ret_last_seq)
 {
 	char buf[END_BYTES];
+	struct chain_line line;
 	struct str text;
 	int err = read_end(fd, true, buf, &text);
-	const char *line;
+	const char *before;
 
 	if (err != 0)
 		return err;
 	if (text.p[text.n - 1] != '\n')
 		return E_SYNTAX;
-	line = text.n > 1 ? memrchr(text.p, '\n', text.n - 1) : NULL;
-	if (line != NULL) {
-		text.n -= (size_t)(line + 1 - text.p);
-		text.p = line + 1;
-	}
-	err = chain_parse(text, ret);
-	return err == 0 && !ret->is_seal ? E_SYNTAX : err;
+	before = text.n > 1 ? memrchr(text.p, '\n', text.n - 1) : NULL;
+	if (before != NULL)
+		text = (struct str){before + 1, text.n - (size_t)(before + 1 - text.p)};
+	err = chain_parse(text, &line);
+	if (err != 0 || !line.is_seal)
+		return E_SYNTAX;
+	*ret_first_seq = line.first_seq;
+	*ret_last_seq = line.seq;
+	return 0;
 }
 
 /* "audit-20261122T101112Z-000000000001.log" */
@@ -184,18 +188,18 @@ int
 sealed_object(int fd, const char *name, struct str prefix, char ret[SEALED_OBJECT])
 {
 	char stamp[HOUR_CHARS + 1], gateway[256];
-	struct chain_line first, last;
-	int n, err = read_first(fd, &first, stamp, gateway);
+	uint64_t first_seq, last_seq;
+	int n, err = read_first(fd, stamp, gateway);
 
 	if (err == 0)
-		err = read_last(fd, &last);
+		err = read_last(fd, &first_seq, &last_seq);
 	if (err == E_SYNTAX)
 		return name_damaged(name, prefix, ret);
 	if (err != 0)
 		return err;
 	n = snprintf(ret, SEALED_OBJECT, "%.*s/date=%.*s/hour=%s/%s-%llu-%llu.ndjson.gz",
 		     STR_ARG(prefix), DATE_CHARS, stamp, stamp + DATE_CHARS + 1,
-		     gateway[0] != '\0' ? gateway : "unnamed", (unsigned long long)last.first_seq,
-		     (unsigned long long)last.seq);
+		     gateway[0] != '\0' ? gateway : "unnamed", (unsigned long long)first_seq,
+		     (unsigned long long)last_seq);
 	return n > 0 && n < SEALED_OBJECT ? 0 : E_SYNTAX;
 }

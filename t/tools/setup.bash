@@ -126,8 +126,11 @@ make_versitygw()
 {
 	local folder=$1 go
 	[ "$(cat "$folder/made-from" 2>/dev/null)" = $VERSITYGW ] && return
-	go=$(command -v go) && case $("$go" env GOVERSION) in go1.2[5-9]* | go1.[3-9][0-9]*) ;; *) false ;; esac || go=${2%/*}/go
-	[ -x "$go" ] || go=$("$2" -c 'import pathlib, sys; print(next(pathlib.Path(sys.prefix).rglob("bin/go"), ""))')
+	go=$(command -v go)
+	case $([ -z "$go" ] || "$go" env GOVERSION) in
+	go1.2[5-9]* | go1.[3-9][0-9]*) ;;
+	*) go=$("$2" -c 'import pathlib, sys; print(next(pathlib.Path(sys.prefix).rglob("bin/go"), ""))') ;;
+	esac
 	[ -x "$go" ] || die "no Go for the S3 server of the tests"
 	say "S3 server into ${folder#"$root"/}"
 	GOBIN=$folder GOPATH=$folder/go GOFLAGS=-modcacherw CGO_ENABLED=0 \
