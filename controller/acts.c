@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 #include <stdlib.h>
+#include "controller/record.h"
 #include "lib/log.h"
 
 static void
@@ -31,6 +32,7 @@ acts_finish(struct act *act, int err, uint32_t count)
 		log_info(admin_peer(q), "%s: done", act->what);
 	else
 		log_warn(admin_peer(q), "%s: refused: %s", act->what, err_text(err));
+	record_act(act->asks, act->what, admin_peer(q), err != 0 ? err_text(err) : NULL);
 	if (err != 0)
 		refuse(act, err);
 	else if (act->answer != NULL)
@@ -59,8 +61,9 @@ acts_ask(struct asks *asks, const struct act *act, const void *message, size_t s
 	struct act *copy = malloc(sizeof(*copy)), failed = *act;
 	int err = E_NOMEM;
 
+	failed.asks = asks;
 	if (copy != NULL) {
-		*copy = *act;
+		*copy = failed;
 		err = asks_send(asks, message, size, got_outcome, copy);
 		if (err == 0)
 			return;

@@ -1,6 +1,6 @@
 /*
- * Acts of administrators: asked of the keeper, logged once with who asked when the outcome is
- * known, answered.
+ * Acts of administrators: asked of the keeper, logged and recorded once with who asked when the
+ * outcome is known, answered.
  */
 #pragma once
 #include <jansson.h>
@@ -8,13 +8,14 @@
 #include "controller/asks.h"
 
 struct act {
+	struct asks *asks; /* acts_ask() fills it in */
 	struct admin_request *request;
 	const char *counted; /* the member of the answer that tells keeper_done.count */
 	const char *nobody;  /* words for E_NOT_FOUND */
 	const char *twin;    /* words for E_EXISTS */
 	/* Instead of the count: JSON that may hold a secret. Taken over, cleansed in the end. */
 	char *answer;
-	char what[128 + SESSION_USER_MAX]; /* for the log */
+	char what[128 + SESSION_USER_MAX]; /* for log and audit */
 };
 
 /* The body as an object, or NULL after the refusal. */

@@ -30,6 +30,7 @@ struct ask {
 		struct keeper_rollout rollout;
 		struct keeper_secret secret;
 		struct keeper_shipped shipped;
+		struct keeper_audit audit;
 	} message;
 };
 

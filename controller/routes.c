@@ -10,6 +10,7 @@
 #include "controller/explain.h"
 #include "controller/keysets.h"
 #include "controller/page.h"
+#include "controller/record.h"
 #include "controller/rollout_routes.h"
 #include "controller/ship.h"
 #include "controller/signer.h"
@@ -179,6 +180,7 @@ give_up_reload(void *arg)
 	struct desk *d = arg;
 
 	log_warn(admin_peer(d->reloading), "reload: the supervisor does not answer");
+	record_act(d->asks, "reload", admin_peer(d->reloading), "the supervisor does not answer");
 	answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
 		      json_pack("{s:[s]}", "errors", "the supervisor does not answer"));
 }
@@ -237,6 +239,8 @@ routes_reloaded(struct desk *d, const struct leash_reloaded *answer)
 	if (d->reloading == NULL)
 		return; /* a SIGHUP, or the asker was told of a time-out */
 	log_info(admin_peer(d->reloading), "reload: %s", answer->failed ? "refused" : "done");
+	record_act(d->asks, "reload", admin_peer(d->reloading),
+		   answer->failed ? answer->words : NULL);
 	if (answer->failed)
 		answer_reload(d, MHD_HTTP_CONFLICT,
 			      json_pack("{s:o}", "errors", split_lines(words)));

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include "controller/acts.h"
 #include "controller/issue.h"
+#include "controller/record.h"
 #include "controller/signer.h"
 #include "controller/token_page.h"
 #include "controller/token_wish.h"
@@ -53,6 +54,7 @@ static void
 refuse(struct creation *c, unsigned status, const char *words)
 {
 	log_warn(admin_peer(c->request), "token create: refused: %s", words);
+	record_act(c->desk->asks, "token create", admin_peer(c->request), words);
 	admin_refuse(c->request, status, words);
 	drop(c);
 }
@@ -308,11 +310,13 @@ rotated(void *arg, int err, const char *words)
 		err = signer_jwks(r->desk->signer, &jwks);
 	if (err == 0) {
 		log_info(admin_peer(q), "token rotate: done");
+		record_act(r->desk->asks, "token rotate", admin_peer(q), NULL);
 		admin_answer(q, MHD_HTTP_OK,
 			     json_pack("{s:s, s:i}", "kid", signer_kid(r->desk->signer), "keys",
 				       (int)json_array_size(json_object_get(jwks, "keys"))));
 	} else {
 		log_warn(admin_peer(q), "token rotate: refused: %s", words);
+		record_act(r->desk->asks, "token rotate", admin_peer(q), words);
 		admin_refuse(q,
 			     err == E_STATE || err == E_AGAIN ? MHD_HTTP_CONFLICT
 							      : MHD_HTTP_SERVICE_UNAVAILABLE,

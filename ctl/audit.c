@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "ctl/audit_files.h"
 #include "ctl/audit_show.h"
@@ -176,7 +177,8 @@ print(struct tail *t, struct str line)
 		buf_add_str(&t->out, line);
 	else
 		audit_show(&t->out, line);
-	fwrite(t->out.p, 1, t->out.len, stdout);
+	if (t->out.len > 0)
+		fwrite(t->out.p, 1, t->out.len, stdout);
 }
 
 /* Half a line is read again when the rest of it has come. */
@@ -213,23 +215,43 @@ skip_to(FILE *f, uint64_t lines)
 	fseeko(f, at, SEEK_SET);
 }
 
+static bool
+is_behind(const struct tail *t, const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	uint64_t seq;
+
+	return audit_files_is_live(name) || (chain_file_seq(name, &seq) == 0 && seq > t->last_seq);
+}
+
+/* NULL: it is the one that has been read; its name may not be its last yet. */
+static FILE *
+open_other(const struct tail *t, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	struct stat old, new;
+
+	if (f == NULL)
+		return NULL;
+	if (fstat(fileno(t->file), &old) == 0 && fstat(fileno(f), &new) == 0 &&
+	    (old.st_ino != new.st_ino || old.st_dev != new.st_dev))
+		return f;
+	fclose(f);
+	return NULL;
+}
+
 /* The file that begins behind what was read; else the one that is written. */
 static bool
 open_next(struct tail *t)
 {
 	struct audit_files files;
-	uint64_t seq;
 	FILE *f = NULL;
 
 	if (audit_files_list(t->state_dir, &files) != 0)
 		return false;
-	for (unsigned i = 0; f == NULL && i < files.count; i++) {
-		const char *name = strrchr(files.paths[i], '/') + 1;
-
-		if (audit_files_is_live(name) ||
-		    (chain_file_seq(name, &seq) == 0 && seq > t->last_seq))
-			f = fopen(files.paths[i], "re");
-	}
+	for (unsigned i = 0; f == NULL && i < files.count; i++)
+		if (is_behind(t, files.paths[i]))
+			f = open_other(t, files.paths[i]);
 	audit_files_free(&files);
 	if (f == NULL)
 		return false;
@@ -243,9 +265,7 @@ static void
 follow(struct tail *t)
 {
 	while (!ferror(stdout)) {
-		if (t->sealed && open_next(t))
-			print_rest(t);
-		else
+		if (!t->sealed || !open_next(t))
 			usleep(POLL_US);
 		print_rest(t);
 	}

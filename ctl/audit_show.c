@@ -100,7 +100,7 @@ is_frame(const char *key)
 	return false;
 }
 
-/* Other kinds, whatever is in them: "act driver drain name=a/one by=uid=0". */
+/* Other kinds, whatever is in them: "act driver drain a/one by=uid=0 pid=17 done=true". */
 static void
 add_other(struct buf *out, json_t *line)
 {
@@ -114,8 +114,11 @@ add_other(struct buf *out, json_t *line)
 
 		if (is_frame(key))
 			continue;
-		add_word(out, key);
-		buf_add_byte(out, '=');
+		buf_add_byte(out, ' ');
+		if (strcmp(key, "act") != 0 && strcmp(key, "event") != 0) {
+			add_clean(out, str_from(key));
+			buf_add_byte(out, '=');
+		}
 		dump = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
 		add_clean(out, str_from(dump != NULL ? dump : json_string_value(value)));
 		free(dump);

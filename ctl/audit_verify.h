@@ -17,8 +17,8 @@ struct audit_verdict { /* of a file */
 	char words[160];
 };
 
-/* key: NULL, and seals are not looked at. live: it may end anywhere. E_IO with errno, E_NOMEM; 0 also
- * when something is wrong in it. */
+/* key: NULL, and seals are not looked at. live: it may end anywhere. E_IO with errno, E_NOMEM; 0
+ * also when something is wrong in it. */
 int audit_verify_file(const char *path, const uint8_t *key, bool live,
 		      struct audit_verdict *ret) MUST_CHECK;
 /* Adds to the later one's words, if it is not the earlier one's successor. */

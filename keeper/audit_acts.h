@@ -1,8 +1,8 @@
 /*
  * Acts of administrators and events of the keeper itself, on their way into the audit file.
  *
- * An act is answered when its record is on the disk. An asker that asks once more meanwhile makes no
- * second one.
+ * An act is answered when its record is on the disk. An asker that asks once more meanwhile makes
+ * no second one.
  */
 #pragma once
 #include "keeper/audit_batch.h"
@@ -22,5 +22,6 @@ void audit_acts_event(struct audit_acts *, const char *fmt, ...)
 bool audit_acts_waiting(const struct audit_acts *);
 unsigned audit_acts_take(struct audit_acts *, struct audit_batch *);
 void audit_acts_untake(struct audit_acts *);
-void audit_acts_settle(struct audit_acts *, uint64_t written); /* the file's bytes, these included */
+/* written: the file's bytes, these included */
+void audit_acts_settle(struct audit_acts *, uint64_t written);
 void audit_acts_answer(struct audit_acts *, uint64_t on_disk); /* whose record is there */

@@ -289,6 +289,17 @@ lock(struct audit_file *f)
 }
 
 static void
+close_folder(struct audit_file *f)
+{
+	int saved = errno;
+
+	if (f->folder >= 0)
+		close(f->folder);
+	f->folder = -1;
+	errno = saved;
+}
+
+static void
 add_note(struct audit_file *f, const char *event, const char *name, uint64_t value)
 {
 	struct buf *b = audit_batch_line(&f->batch, "gateway", clock_wall_ms());
@@ -333,6 +344,8 @@ audit_file_begin(struct audit_file *f)
 		add_first_lines(f);
 	else
 		unlock(f);
+	if (err != 0 && err != E_AGAIN && f->fd < 0)
+		close_folder(f); /* it may have been taken away */
 	return err;
 }
 

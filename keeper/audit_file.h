@@ -41,10 +41,11 @@ int audit_file_begin(struct audit_file *) MUST_CHECK;
 struct audit_batch *audit_file_batch(struct audit_file *); /* between the two */
 /* What the ledger says of the batch, without `writing`. */
 void audit_file_note(const struct audit_file *, struct ledger *ret);
-int audit_file_write(struct audit_file *) MUST_CHECK; /* E_FULL, E_IO; the batch is gone either way */
+/* E_FULL, E_IO; the batch is gone either way */
+int audit_file_write(struct audit_file *) MUST_CHECK;
 void audit_file_abandon(struct audit_file *);
 
-/* Of a batch that a dead keeper was writing: is it in the file? If a part of it is, that is cut off.
+/* Of a batch that a dead keeper was writing: is it in the file? If a part is, that is cut off.
  * Between begin and the first line. */
 int audit_file_settle(struct audit_file *, const struct ledger *, bool *ret_written) MUST_CHECK;
 

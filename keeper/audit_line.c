@@ -57,11 +57,14 @@ put_decimal(char *p, uint64_t value)
 	return p;
 }
 
+/* What reads it has signed integers of 64 bits. */
 static void
 add_decimal(struct buf *b, uint64_t value)
 {
 	uint8_t *room = buf_room(b, NUMBER_ROOM);
 
+	if (value > INT64_MAX)
+		value = INT64_MAX;
 	if (room != NULL)
 		buf_grew(b, (size_t)(put_decimal((char *)room, value) - (char *)room));
 }
@@ -121,7 +124,7 @@ add_text(struct buf *b, struct str s)
 
 		if (is_plain(c)) {
 			*p++ = c;
-		} else if (c < 0x80) {
+		} else if (c > 0 && c < 0x80) {
 			p = put_escape(p, c);
 		} else {
 			len = str_utf8_char(s);

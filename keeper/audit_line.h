@@ -2,8 +2,8 @@
  * Members of an audit line, out of the facts of a record, in the order of audit.h's table.
  *
  * Whatever bytes a worker wrote, the text is JSON: control characters are escaped, what is no UTF-8
- * is replaced. Absent: texts that are empty, flags that are not set, times and sizes of what never
- * came.
+ * is replaced, and so is NUL, which many readers refuse. Absent: texts that are empty, flags that
+ * are not set, times and sizes of what never came.
  */
 #pragma once
 #include "keeper/audit_redact.h"

@@ -11,6 +11,7 @@
 #include "shm/ledger.h"
 #include "shm/metrics.h"
 #include "shm/open.h"
+#include "shm/procs.h"
 #include "shm/ring.h"
 
 #define SOURCE_MAGIC 0x4153726fu
@@ -90,6 +91,23 @@ audit_source_segment(struct audit_source *s)
 
 /* ---- the dead ---- */
 
+/* Another kind of process may have been given the row. `life` was read before: a worker that is
+ * still in it has entered its kind earlier than its life. */
+static bool
+is_dead(struct audit_source *s, unsigned i)
+{
+	if (!s->old) {
+		switch (atomic_load(&segment_procs(s->segment)[i].kind)) {
+		case PROC_SUPERVISOR:
+		case PROC_CHECKER:
+		case PROC_KEEPER:
+		case PROC_CONTROLLER: return true;
+		default: break;
+		}
+	}
+	return !segment_row_lives(s->segment, i);
+}
+
 void
 audit_source_find_dead(struct audit_source *s)
 {
@@ -99,7 +117,7 @@ audit_source_find_dead(struct audit_source *s)
 		struct metrics_slot *m = s->old ? NULL : segment_metrics(s->segment, i);
 		uint64_t life = open != NULL ? atomic_load(&open->life) : 0;
 
-		if (life == s->rows[i].dead_life || segment_row_lives(s->segment, i))
+		if (life == s->rows[i].dead_life || !is_dead(s, i))
 			continue;
 		s->rows[i].dead_life = life;
 		open_orphan(open, life, segment_ring(s->segment, i),

@@ -2,8 +2,8 @@
  * Where audit records come from: the rings and open slots of a segment, its own or an earlier one.
  *
  * A batch takes records, and marks in the segment what it has taken; when it is in the audit file
- * the marks are settled (rings move on, slots are free, dead workers' requests are counted), when it
- * is not they are undone. All marks outlive the keeper.
+ * the marks are settled (rings move on, slots are free, dead workers' requests are counted), when
+ * it is not they are undone. All marks outlive the keeper.
  */
 #pragma once
 #include <stdbool.h>

@@ -12,12 +12,11 @@
 #include "keeper/audit_acts.h"
 #include "keeper/audit_file.h"
 #include "keeper/audit_key.h"
-#include "keeper/audit_old.h"
+#include "keeper/audit_sources.h"
 #include "keeper/auditor.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
-#include "shm/leftover.h"
 
 #define AUDITOR_MAGIC 0x41756469u
 #define TURN_RECORDS  512 /* some 3 ms */
@@ -39,11 +38,11 @@ struct auditor {
 	struct audit_redact *redact;
 	struct audit_file *file; /* NULL: audit is off */
 	struct audit_acts *acts;
-	struct audit_old *old;
-	struct audit_source *own;
+	struct audit_sources *sources;
 	uint8_t key[CHAIN_KEY];
 	char gateway[256];
 	bool stalled, reopen;
+	bool unsealed; /* sealing failed, and that has been said */
 	uint64_t stalled_ms;
 	struct loop_timer turn, sync, dead, second, keep;
 };
@@ -61,17 +60,6 @@ set(struct auditor *a, enum metrics_keeper_number what, uint64_t value)
 {
 	atomic_store_explicit(&a->metrics->number[what], value, memory_order_relaxed);
 }
-
-/* All sources, the old ones first: 0 to LEFTOVER_FILES; NULLs between. */
-static struct audit_source *
-source(struct auditor *a, unsigned n)
-{
-	return n < LEFTOVER_FILES ? audit_old_get(a->old, n) : a->own;
-}
-
-#define EACH_SOURCE(a, s)                                 \
-	for (unsigned n_ = 0; n_ <= LEFTOVER_FILES; n_++) \
-		if (((s) = source(a, n_)) != NULL)
 
 /* ---- whether records can be written ---- */
 
@@ -126,12 +114,12 @@ settle_source(struct auditor *a, struct audit_source *s)
 static int
 settle_all(struct auditor *a)
 {
-	struct audit_source *s;
 	int err = 0;
 
-	EACH_SOURCE(a, s)
-	{
-		if (err == 0 && audit_source_is_fresh(s))
+	for (unsigned n = 0; n < AUDIT_SOURCES && err == 0; n++) {
+		struct audit_source *s = audit_sources_get(a->sources, n);
+
+		if (s != NULL && audit_source_is_fresh(s))
 			err = settle_source(a, s);
 	}
 	return err;
@@ -140,16 +128,7 @@ settle_all(struct auditor *a)
 static bool
 has_any(struct auditor *a)
 {
-	struct audit_source *s;
-
-	if (a->stalled || audit_acts_waiting(a->acts))
-		return true;
-	EACH_SOURCE(a, s)
-	{
-		if (audit_source_is_fresh(s) || audit_source_has_any(s))
-			return true;
-	}
-	return false;
+	return a->stalled || audit_acts_waiting(a->acts) || audit_sources_have_any(a->sources);
 }
 
 /* That nothing was lost is worth a line, too; and it tries the disk. */
@@ -167,58 +146,30 @@ static unsigned
 fill(struct auditor *a, struct audit_batch *batch, struct audit_tally *tally)
 {
 	unsigned budget = TURN_RECORDS, acts = 0;
-	struct audit_source *s;
 
 	if (batch != NULL && a->stalled)
 		add_resumed(a, batch);
 	if (batch != NULL)
 		acts = audit_acts_take(a->acts, batch);
-	EACH_SOURCE(a, s)
-	{
-		audit_source_take(s, batch, a->redact, &budget, tally);
-	}
+	audit_sources_take(a->sources, batch, a->redact, &budget, tally);
 	return acts + TURN_RECORDS - budget + a->stalled;
-}
-
-static void
-note(struct auditor *a)
-{
-	struct audit_source *s;
-	struct ledger batch = {0};
-
-	audit_file_note(a->file, &batch);
-	EACH_SOURCE(a, s)
-	{
-		audit_source_note(s, &batch);
-	}
 }
 
 static void
 settle(struct auditor *a, const struct audit_tally *tally)
 {
-	struct audit_source *s;
-
-	EACH_SOURCE(a, s)
-	{
-		audit_source_settle(s);
-	}
+	audit_sources_settle(a->sources);
 	if (a->file != NULL)
 		audit_acts_settle(a->acts, audit_file_written(a->file));
 	count(a, METRICS_KEEPER_audit_records, tally->records);
 	count(a, METRICS_KEEPER_audit_unfinished, tally->unfinished);
 	count(a, METRICS_KEEPER_audit_lost, tally->lost);
-	audit_old_remove_empty(a->old);
 }
 
 static void
 untake(struct auditor *a)
 {
-	struct audit_source *s;
-
-	EACH_SOURCE(a, s)
-	{
-		audit_source_untake(s);
-	}
+	audit_sources_untake(a->sources);
 	audit_acts_untake(a->acts);
 }
 
@@ -228,6 +179,7 @@ write_batch(struct auditor *a, unsigned *ret_taken)
 {
 	struct audit_tally tally = {0};
 	struct audit_batch *batch;
+	struct ledger mark = {0};
 	int err = settle_all(a);
 
 	*ret_taken = 0;
@@ -241,7 +193,8 @@ write_batch(struct auditor *a, unsigned *ret_taken)
 		audit_file_abandon(a->file);
 		return 0;
 	}
-	note(a);
+	audit_file_note(a->file, &mark);
+	audit_sources_note(a->sources, &mark);
 	err = audit_file_write(a->file);
 	if (err == 0)
 		settle(a, &tally);
@@ -261,6 +214,9 @@ pass_by(struct auditor *a)
 		return 0;
 	taken = fill(a, NULL, &tally);
 	settle(a, &none);
+	if (tally.records > tally.unfinished)
+		log_warn(NULL, "audit is off: %llu records from before were dropped",
+			 (unsigned long long)(tally.records - tally.unfinished));
 	return taken;
 }
 
@@ -282,8 +238,9 @@ rotate(struct auditor *a)
 		return;
 	err = audit_file_rotate(a->file);
 	a->reopen = err == E_AGAIN && a->reopen;
-	if (err != 0 && err != E_AGAIN)
-		stall(a, err);
+	if (err != 0 && err != E_AGAIN && !a->unsealed)
+		log_warn(NULL, "audit: the file cannot be sealed yet: %s", strerror(errno));
+	a->unsealed = err != 0 && err != E_AGAIN;
 }
 
 /* When to look again. */
@@ -312,7 +269,8 @@ work(struct auditor *a)
 	}
 	resume(a);
 	plan_sync(a, SYNC_MS);
-	rotate(a);
+	if (!a->unsealed) /* else once a second */
+		rotate(a);
 	return taken >= MANY_RECORDS ? 0 : taken > 0 ? BUSY_MS : IDLE_MS;
 }
 
@@ -359,7 +317,7 @@ on_dead(void *arg)
 	struct auditor *a = arg;
 
 	CHECK_MAGIC(a, AUDITOR_MAGIC);
-	audit_source_find_dead(a->own);
+	audit_sources_find_dead(a->sources);
 }
 
 static void
@@ -368,7 +326,7 @@ on_second(void *arg)
 	struct auditor *a = arg;
 
 	CHECK_MAGIC(a, AUDITOR_MAGIC);
-	audit_old_find(a->old);
+	audit_sources_find_old(a->sources);
 	if (a->file != NULL && !a->stalled)
 		rotate(a);
 }
@@ -431,16 +389,8 @@ open_file(struct auditor *a)
 static void
 learn_from_old(struct auditor *a)
 {
-	struct audit_source *s;
-
-	audit_old_find(a->old);
-	EACH_SOURCE(a, s)
-	{
-		uint64_t last = atomic_load(&segment_ledger(audit_source_segment(s))->last_seq);
-
-		if (last > atomic_load(&a->ledger->last_seq))
-			atomic_store(&a->ledger->last_seq, last);
-	}
+	audit_sources_find_old(a->sources);
+	atomic_store(&a->ledger->last_seq, audit_sources_last_seq(a->sources));
 }
 
 static void
@@ -472,9 +422,8 @@ auditor_new(const struct auditor_setup *with)
 	a->metrics = segment_metrics_keeper(with->segment);
 	name_gateway(a);
 	a->acts = audit_acts_new();
-	a->old = audit_old_new(with->conf->run_dir.p);
-	a->own = audit_source_new(with->segment, false);
-	err = a->acts == NULL || a->old == NULL || a->own == NULL ? E_NOMEM : 0;
+	a->sources = audit_sources_new(with->segment, with->conf->run_dir.p);
+	err = a->acts == NULL || a->sources == NULL ? E_NOMEM : 0;
 	if (err == 0)
 		err = segment_reserve(with->segment, BOOKS_ROW, SEGMENT_METRICS);
 	if (err == 0) {
@@ -506,8 +455,7 @@ auditor_free(struct auditor **ret)
 	loop_timer_stop(&a->keep);
 	audit_file_free(&a->file);
 	audit_redact_free(&a->redact);
-	audit_source_free(&a->own);
-	audit_old_free(&a->old);
+	audit_sources_free(&a->sources);
 	audit_acts_free(&a->acts);
 	explicit_bzero(a->key, sizeof(a->key));
 	a->magic = 0;
@@ -553,7 +501,7 @@ auditor_finish(struct auditor *a)
 	uint64_t until_ms = clock_ms() + FINISH_MS;
 
 	CHECK_MAGIC(a, AUDITOR_MAGIC);
-	audit_source_find_dead(a->own);
+	audit_sources_find_dead(a->sources);
 	while (has_any(a) && clock_ms() < until_ms && work(a) < SECOND_MS) {
 		if (a->file != NULL) /* a seal may wait for it */
 			audit_tail_finish(audit_file_tail(a->file));

@@ -5,9 +5,10 @@
  *	{"seq":2,"time":…,"kind":"rpc",…,"chain":C2}
  *	{"records":2,"first_seq":1,"last_seq":2,"first":T1,"last":T2,"chain":C2,"seal":S}
  *
- * C(n) is the first half of SHA-256 over C(n-1), as its 32 characters (zeros before the first line),
- * and the line up to the comma before "chain". S is HMAC-SHA-256 under the key over its line up to
- * the comma before "seal". Numbers go on over files; "previous" repeats the seal of the file before.
+ * C(n) is the first half of SHA-256 over C(n-1), as its 32 characters (zeros before the first
+ * line), and the line up to the comma before "chain". S is HMAC-SHA-256 under the key over its line
+ * up to the comma before "seal". Numbers go on over files; "previous" repeats the seal of the file
+ * before.
  *
  * Written by the keeper; read by it, by the controller and by sparkgwctl. No file is touched here.
  */

@@ -1,9 +1,9 @@
 /*
  * Segments that earlier lives of the gateway left with audit records in them.
  *
- * When everything was killed at once, rings and open slots are still there. The supervisor puts such
- * a file by (run_dir/segment.old.N) before it makes a new one; the keeper writes it out and removes
- * it.
+ * When everything was killed at once, rings and open slots are still there. The supervisor puts
+ * such a file by (run_dir/segment.old.N) before it makes a new one; the keeper writes it out and
+ * removes it.
  */
 #pragma once
 #include <stdbool.h>
@@ -19,4 +19,5 @@ bool leftover_is_empty(struct segment *);
  * left in it or somebody still lives in it. Of another version: named segment.unreadable.
  * *ret_words: what happened, for the log; NULL: nothing. E_FULL: all names are taken; E_IO. */
 int leftover_put_by(const char *path, const char **ret_words) MUST_CHECK;
-void leftover_path(const char *run_dir, unsigned n, char ret[LEFTOVER_PATH]); /* n < LEFTOVER_FILES */
+/* n < LEFTOVER_FILES */
+void leftover_path(const char *run_dir, unsigned n, char ret[LEFTOVER_PATH]);

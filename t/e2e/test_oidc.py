@@ -100,6 +100,12 @@ def test_https_with_ones_own_authority(make_gateway, fake, authority, tmp_path, 
         provider.stop()
 
 
+def fetched(gateway):
+    """The first fetch is over: a token that comes before asks for another one."""
+    net.wait_for(lambda: all(row["keys"] for row in gateway.ask("status")["providers"]), 10, "keys")
+    return gateway
+
+
 def eventually(gateway, token, seconds=10):
     """A first fetch may be under way, or be tried again in a moment."""
     def once():
@@ -155,7 +161,7 @@ def test_provider_comes_after_the_gateway(make_gateway, fake, tmp_path):
 
 def test_rotation_under_load(make_gateway, fake, provider):
     """Nobody notices: neither those with a token of the new key nor those with one of the old."""
-    gateway = make_gateway([fake], auth=auth(provider.conf()))
+    gateway = fetched(make_gateway([fake], auth=auth(provider.conf())))
     assert eventually(gateway, provider.token())
     sessions = [rpc.new_id() for _ in range(12)]
     with Load(gateway.way(), sessions, token=provider.token()) as load:
@@ -170,7 +176,7 @@ def test_rotation_under_load(make_gateway, fake, provider):
 
 def test_key_that_left_the_set(make_gateway, fake, provider):
     """Once the set was fetched again, tokens of the old key are strangers, though they were good a moment ago."""
-    gateway = make_gateway([fake], auth=auth(provider.conf()))
+    gateway = fetched(make_gateway([fake], auth=auth(provider.conf())))
     old = provider.token()
     assert eventually(gateway, old)
     provider.rotate()
@@ -180,15 +186,17 @@ def test_key_that_left_the_set(make_gateway, fake, provider):
 
 
 def test_unknown_keys_cost_one_fetch_a_minute(make_gateway, fake, provider):
-    """However many tokens name them, in however many workers."""
-    gateway = make_gateway([fake], auth=auth(provider.conf()), limits=PATIENT)
+    """However many tokens name them, in however many workers; each waits for that fetch, and no longer."""
+    gateway = fetched(make_gateway([fake], auth=auth(provider.conf()), limits=PATIENT))
     assert eventually(gateway, provider.token())
-    stranger, before = Issuer(provider.issuer, algs=("ES256",)), provider.fetches()
-    for n in range(60):
-        token = stranger.token(header={"kid": f"unknown-{n}"})
-        assert ask(gateway, token).status in (UNAVAILABLE, UNAUTHENTICATED)
+    stranger, before, begin = Issuer(provider.issuer, algs=("ES256",)), provider.fetches(), time.monotonic()
+    raws = [Raw(gateway.clear_port) for _ in range(8)]
+    for turn in range(3):
+        streams = [(raw, raw.request(grpc_headers(token=stranger.token(header={"kid": f"unknown-{turn}-{n}"})),
+                                     rpc.envelope(rpc.config(rpc.new_id())))) for n, raw in enumerate(raws * 4)]
+        assert {raw.answer(stream).status for raw, stream in streams} <= {UNAVAILABLE, UNAUTHENTICATED}
     assert ask(gateway, provider.token()).status == 0
-    assert provider.fetches() - before <= 1
+    assert provider.fetches() - before <= 1 and time.monotonic() - begin < 20
 
 
 # ---- attacks ----

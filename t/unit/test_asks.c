@@ -1,6 +1,8 @@
 /* Questions of the controller, with the test in the keeper's place. */
 #include <poll.h>
+#include <jansson.h>
 #include "controller/asks.h"
+#include "controller/record.h"
 #include "lib/sock.h"
 #include "t/unit/scratch.h"
 
@@ -124,4 +126,45 @@ Test(asks, what_is_open_at_the_end_is_told)
 	asks_close(&t.asks);
 	cr_expect(t.calls == 1 && t.err == E_CLOSED && t.result == 99);
 	cr_expect_eq(asks_send(&t.asks, &m, sizeof(m), on_done, &t), E_CLOSED);
+}
+
+/* What comes of it, as the keeper gets it. */
+static json_t *
+record(const char *what, const char *by, const char *why)
+{
+	_Alignas(16) char buf[MSG_MAX];
+	const struct keeper_audit *m = (const void *)buf;
+	json_t *json;
+
+	record_act(&t.asks, what, by, why);
+	cr_assert_eq(msg_recv(t.keeper, buf, sizeof(buf)), 0);
+	cr_assert(m->head.type == KEEPER_AUDIT && MSG_IS(&m->head, keeper_audit));
+	cr_assert_not_null(memchr(m->text, '\0', sizeof(m->text)));
+	json = json_loads(m->text, 0, NULL);
+	cr_assert_not_null(json, "%s", m->text);
+	return json;
+}
+
+Test(asks, acts_are_recorded_whatever_is_in_their_names)
+{
+	static char wild[2000], accents[2000];
+	json_t *json = record("driver drain a/b", "uid=0 pid=17", NULL);
+
+	cr_expect_str_eq(json_string_value(json_object_get(json, "act")), "driver drain a/b");
+	cr_expect_str_eq(json_string_value(json_object_get(json, "by")), "uid=0 pid=17");
+	cr_expect(json_is_true(json_object_get(json, "done")));
+	cr_expect_null(json_object_get(json, "why"));
+	json_decref(json);
+	json = record("reload", "uid=0", "line 1\nline 2");
+	cr_expect(json_is_false(json_object_get(json, "done")));
+	cr_expect_str_eq(json_string_value(json_object_get(json, "why")), "line 1\nline 2");
+	json_decref(json);
+	memset(wild, '\x01', sizeof(wild) - 1); /* each becomes six bytes */
+	json_decref(record(wild, wild, wild));
+	for (size_t i = 0; i + 2 < sizeof(accents); i += 2)
+		memcpy(accents + i, "\xc3\xa9", 2);
+	json_decref(record(accents, "x", accents));
+	json = record("cut \xff here", "x", NULL);
+	cr_expect_str_eq(json_string_value(json_object_get(json, "act")), "cut ");
+	json_decref(json);
 }

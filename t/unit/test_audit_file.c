@@ -406,6 +406,21 @@ Test(audit_file, what_was_taken_away_shows_as_a_gap)
 	cr_expect_gt(verify(live()).first_seq, 5u);
 }
 
+Test(audit_file, a_folder_that_was_taken_away_is_made_again)
+{
+	cr_assert_eq(write_lines(3), 0);
+	cr_assert_eq(unlink(live()), 0);
+	cr_assert_eq(rmdir(scratch_path("audit")), 0);
+	cr_expect_eq(write_lines(3), E_IO);
+	cr_assert_eq(write_lines(3), 0);
+	cr_expect_eq(verify(live()).first_seq, 5u);
+	cr_assert_eq(rename(live(), scratch_path("mine")), 0);
+	cr_assert_eq(symlink(scratch_path("mine"), live()), 0);
+	cr_expect_eq(write_lines(3), E_DENIED, "not through a link");
+	cr_assert_eq(unlink(live()), 0);
+	cr_expect_eq(write_lines(3), 0);
+}
+
 /* ---- the disk ---- */
 
 static void

@@ -67,6 +67,11 @@ Test(commands, lines_that_are_understood)
 		"rollout show",
 		"rollout set 50",
 		"rollout reset",
+		"audit tail",
+		"audit tail -f -n 3 --json",
+		"audit tail --follow --lines 3 --state-dir x",
+		"audit verify",
+		"-c x audit verify a b c --state-dir d",
 		"explain --user u",
 		"explain --user u --groups a,b --team t --env e --host h",
 	};
@@ -107,6 +112,11 @@ Test(commands, lines_that_are_not)
 		{"status --user", "lacks its value", "--user"},
 		{"status --nonsense", "unknown", "--nonsense"},
 		{"-c a -s b status", "exclude each other", NULL},
+		{"audit", "no such command", NULL},
+		{"audit tail x", "too many arguments", NULL},
+		{"audit verify -f", "not for this command", "--follow"},
+		{"status -n 3", "not for this command", "--lines"},
+		{"audit tail -n", "lacks its value", "-n"},
 	};
 	const char *about;
 	struct wish w;

@@ -13,6 +13,7 @@ from h2.connection import H2Connection
 from pyspark.sql.connect.proto import base_pb2 as pb
 
 from harness import net
+from harness.raw import Encoder
 
 OK_HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
 
@@ -84,6 +85,7 @@ class Peer:
         self.conn = H2Connection(H2Configuration(
             client_side=False, header_encoding="utf-8", validate_outbound_headers=False,
             normalize_outbound_headers=False, validate_inbound_headers=False))
+        self.conn.encoder = Encoder()
         threading.Thread(target=self._run, daemon=True).start()
 
     def do(self, act):

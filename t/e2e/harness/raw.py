@@ -13,6 +13,14 @@ from hyperframe import frame
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
+class Encoder(hpack.Encoder):
+    """Huffman coding, as written in Python, takes seconds for a long value."""
+
+    def encode(self, headers, huffman=True):
+        headers = list(headers)
+        return super().encode(headers, huffman and sum(len(name) + len(value) for name, value, *_ in headers) < 10_000)
+
+
 class Answer:
     """What came back on one stream."""
 
@@ -57,6 +65,7 @@ class Raw:
                                                  validate_inbound_headers=True))
         self.answers, self.goaway, self.closed = {}, None, False
         self.hpack, self.deaf, self.rest = hpack.Encoder(), deaf, b""
+        self.conn.encoder = Encoder()
         self.conn.initiate_connection()
         self.conn.update_settings({4: 1 << 20})
         self.conn.increment_flow_control_window(1 << 24)

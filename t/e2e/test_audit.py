@@ -1,0 +1,91 @@
+"""The audit files as a sysadmin sees them: acts of administrators, rotation, verification, sudden deaths."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from harness import net
+from harness.gateway import BUILD
+
+
+def audit(gateway, *args, check=True):
+    done = subprocess.run([BUILD / "sparkgwctl", "-c", gateway.file, "audit", *args], capture_output=True, text=True, timeout=30)
+    assert "runtime error" not in done.stderr, done.stderr
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def files(gateway):
+    """Sealed ones first, by number."""
+    return sorted((gateway.folder / "state/audit").glob("audit-*.log"), key=lambda p: p.name.split("-")[-1]) \
+        + list((gateway.folder / "state/audit").glob("audit.log"))
+
+
+def records(gateway, kind=None):
+    lines = [json.loads(line) for path in files(gateway) for line in path.read_text().splitlines()]
+    return [r for r in lines if "seal" not in r and (kind is None or r["kind"] == kind)]
+
+
+@pytest.fixture
+def gateway(make_gateway, fakes):
+    return make_gateway(fakes, audit={"gateway": "gw-test"})
+
+
+def test_acts_of_administrators(gateway):
+    name = f"eng-prod/{gateway.conf['clusters'][0]['drivers'][0]['address']}"
+    gateway.ctl("driver", "drain", name)
+    gateway.ctl("driver", "drain", "nobody", check=False)
+    gateway.reload()
+    net.wait_for(lambda: len(records(gateway, "act")) == 3, 10, lambda: f"recorded: {records(gateway)}")
+    drain, nobody, reload = records(gateway, "act")
+    assert drain["act"] == f"driver drain {name}" and drain["done"] and drain["by"].startswith("uid=")
+    assert not nobody["done"] and nobody["why"] == "not found"
+    assert reload["act"] == "reload" and reload["done"]
+    assert {r["gateway"] for r in records(gateway)} == {"gw-test"}
+    assert [r["generation"] for r in records(gateway) if r.get("event") == "started"] == [1, 2]
+    shown = audit(gateway, "tail").stdout
+    assert f"act driver drain {name} by=uid=" in shown and "reload" in shown
+    assert [json.loads(line)["seq"] for line in audit(gateway, "tail", "-n", "2", "--json").stdout.splitlines()] \
+        == [r["seq"] for r in records(gateway)[-2:]]
+
+
+def test_numbers_go_on_over_rotations_and_restarts(gateway):
+    for _ in range(3):
+        gateway.ctl("driver", "drain", "nobody", check=False)
+        before = len(files(gateway))
+        gateway.process.send_signal(signal.SIGUSR1)
+        net.wait_for(lambda: "seal" in files(gateway)[-1].read_text().splitlines()[-1] or len(files(gateway)) > before, 10,
+                     lambda: f"sealed: {files(gateway)}")
+    gateway.restart()
+    gateway.kill()
+    gateway.start()
+    gateway.ctl("driver", "drain", "nobody", check=False)
+    numbers = [r["seq"] for r in records(gateway)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(files(gateway)) >= 4
+    assert audit(gateway, "verify").stdout.count("sealed\n") >= 3
+
+
+def test_what_was_changed_is_found(gateway):
+    gateway.ctl("driver", "drain", "nobody", check=False)
+    gateway.stop()
+    path = files(gateway)[-1]
+    text = path.read_text()
+    assert audit(gateway, "verify", path).returncode == 0
+    path.write_text(text.replace("nobody", "nobodi"))
+    done = audit(gateway, "verify", check=False)
+    assert done.returncode == 1 and "changed" in done.stdout and "record 3" in done.stdout
+    path.write_text(text.replace(text.splitlines(True)[1], ""))
+    done = audit(gateway, "verify", path, check=False)
+    assert done.returncode == 1 and "removed: before it, records 2 to 2 are missing" in done.stdout
+    path.write_text(text)
+    assert audit(gateway, "verify").returncode == 0
+
+
+def test_without_audit_there_is_no_file(make_gateway, fakes):
+    gateway = make_gateway(fakes, audit={"enabled": False})
+    gateway.ctl("driver", "drain", "nobody", check=False)
+    assert not (gateway.folder / "state/audit").exists()
+    assert audit(gateway, "tail", check=False).returncode == 1
