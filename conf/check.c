@@ -5,6 +5,7 @@
 #include <regex.h>
 #include "conf/aliases.h"
 #include "conf/check.h"
+#include "conf/export.h"
 #include "conf/names.h"
 #include "conf/providers.h"
 
@@ -254,4 +255,5 @@ check_all(struct loading *l)
 	aliases_check(l);
 	check_rollout(l);
 	check_audit(l);
+	export_check(l);
 }

@@ -29,6 +29,7 @@ struct ask {
 		struct keeper_keys keys;
 		struct keeper_rollout rollout;
 		struct keeper_secret secret;
+		struct keeper_shipped shipped;
 		struct keeper_audit audit;
 	} message;
 };

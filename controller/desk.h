@@ -11,6 +11,8 @@
 struct admin_request;
 struct certificates;
 struct keysets;
+struct ship;
+struct spans;
 struct signer;
 
 struct desk {
@@ -23,6 +25,8 @@ struct desk {
 	struct history *history;
 	struct overview overview;
 	const struct certificates *certificates;
+	struct ship *ship;
+	struct spans *spans;
 	struct admin_request *reloading; /* who waits for the end of a reload; routes.c */
 	bool reloaded;			 /* it is done, but for a successor of this process */
 	struct loop_timer reload_timer;

@@ -1,5 +1,5 @@
 /*
- * Bodies of URLs: libcurl's multi interface in our loop. For small documents of identity providers.
+ * Bodies of URLs: for small documents of identity providers.
  *
  * https, or http to this host (conf/url.h). No redirects, no proxies, no cookies, no compression,
  * one connection each time; the server's certificate is checked against `ca` alone where that is

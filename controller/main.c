@@ -19,7 +19,9 @@
 #include "controller/certificates.h"
 #include "controller/keysets.h"
 #include "controller/routes.h"
+#include "controller/ship.h"
 #include "controller/signer.h"
+#include "controller/spans.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/sock.h"
@@ -141,6 +143,7 @@ open_store(void *arg)
 	err = view_open_store(&c->view, &words);
 	if (err == 0) {
 		keysets_start(c->desk.keysets);
+		ship_start(c->desk.ship);
 		return;
 	}
 	if (++c->store_attempts == STORE_LATE)
@@ -226,6 +229,8 @@ drain(void *arg)
 	c->drain_since_ms = loop_ms(c->child.loop);
 	loop_timer_stop(&c->store_timer); /* or it would start them */
 	keysets_stop(c->desk.keysets);
+	ship_stop(c->desk.ship);
+	spans_stop(c->desk.spans);
 	if (has_successor(c)) {
 		history_stop(c->desk.history); /* the successor goes on with it */
 		routes_replaced(&c->desk);
@@ -290,8 +295,11 @@ start(struct controller *c, const struct options *o)
 				.child = &c->child,
 				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
 				.signer = signer_new(c->conf, &c->asks, &c->view),
-				.certificates = c->certificates};
+				.certificates = c->certificates,
+				.ship = ship_new(c->conf, c->child.loop, &c->asks),
+				.spans = spans_new(c->conf, c->child.loop)};
 	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->certificates == NULL ||
+	    c->desk.ship == NULL || c->desk.spans == NULL ||
 	    history_new(&c->view, c->conf->run_dir.p, &c->desk.history) != 0)
 		fatal("out of memory");
 	c->desk.overview = (struct overview){.view = &c->view,
@@ -306,12 +314,15 @@ finish(struct controller *c)
 {
 	routes_close(&c->desk);
 	keysets_stop(c->desk.keysets);
+	ship_stop(c->desk.ship);
 	asks_close(&c->asks);
 	keysets_free(&c->desk.keysets);
 	signer_free(&c->desk.signer);
 	overview_close(&c->desk.overview);
 	history_free(&c->desk.history);
 	certificates_free(&c->certificates);
+	ship_free(&c->desk.ship);
+	spans_free(&c->desk.spans);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);

@@ -14,6 +14,9 @@
 #include "controller/record.h"
 #include "controller/rollout_routes.h"
 #include "controller/site.h"
+#include "controller/ship.h"
+#include "controller/signer.h"
+#include "controller/spans.h"
 #include "controller/token_routes.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -44,6 +47,8 @@ show_status(struct desk *d, struct admin_request *q)
 
 	d->overview.providers(d->overview.arg, providers);
 	json_object_set_new(status, "providers", providers);
+	json_object_set_new(status, "shipping", ship_show(d->ship));
+	json_object_set_new(status, "tracing", spans_show(d->spans));
 	admin_answer(q, MHD_HTTP_OK, status);
 }
 

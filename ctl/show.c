@@ -218,6 +218,42 @@ print_providers(const json_t *status, struct buf *out)
 	table_free(&t);
 }
 
+static void
+print_shipping(const json_t *status, struct buf *out)
+{
+	const json_t *row = json_object_get(status, "shipping");
+	const char *error = get_text(row, "error"), *ago;
+	struct word w[2];
+
+	if (!json_is_object(row))
+		return;
+	ago = put_age(row, "success_ms", get_number(status, "now_ms"), &w[1]);
+	buf_printf(out, "\naudit files: %s wait to be shipped, ",
+		   put_number(row, "pending", &w[0]));
+	if (ago != NULL)
+		buf_printf(out, "the last one was %s ago\n", ago);
+	else
+		buf_printf(out, "none was since the start\n");
+	if (error != NULL)
+		buf_printf(out, "  %s\n", error);
+}
+
+static void
+print_tracing(const json_t *status, struct buf *out)
+{
+	const json_t *row = json_object_get(status, "tracing");
+	const char *error = get_text(row, "error");
+	struct word w[3];
+
+	if (!json_is_object(row))
+		return;
+	buf_printf(out, "\nspans: %s sent, %s wait, %s dropped\n",
+		   put_number(row, "exported", &w[0]), put_number(row, "queued", &w[1]),
+		   put_number(row, "dropped", &w[2]));
+	if (error != NULL)
+		buf_printf(out, "  %s\n", error);
+}
+
 void
 show_status(const json_t *status)
 {
@@ -229,6 +265,8 @@ show_status(const json_t *status)
 	print_drains(status, &out);
 	print_workers(status, &out);
 	print_providers(status, &out);
+	print_shipping(status, &out);
+	print_tracing(status, &out);
 	put_out(&out);
 	buf_free(&out);
 }

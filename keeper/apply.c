@@ -31,6 +31,7 @@ apply_accepts(const struct msg_head *head)
 	const struct keeper_close *close = m;
 	const struct keeper_drain *drain = m;
 	const struct keeper_audit *audit = m;
+	const struct keeper_shipped *shipped = m;
 
 	switch (head->type) {
 	case KEEPER_BIND:
@@ -45,6 +46,8 @@ apply_accepts(const struct msg_head *head)
 		return MSG_IS(head, keeper_drain) && ends(drain->name, sizeof(drain->name));
 	case KEEPER_AUDIT:
 		return MSG_IS(head, keeper_audit) && ends(audit->text, sizeof(audit->text));
+	case KEEPER_SHIPPED:
+		return MSG_IS(head, keeper_shipped) && ends(shipped->name, sizeof(shipped->name));
 	default: return apply_auth_accepts(head);
 	}
 }

@@ -444,7 +444,7 @@ unsigned
 audit_file_expire(struct audit_file *f, uint64_t before_ms)
 {
 	CHECK_MAGIC(f, FILE_MAGIC);
-	return f->folder >= 0 ? audit_folder_remove(f->folder, before_ms) : 0;
+	return f->folder >= 0 ? audit_folder_remove(f->folder, before_ms, f->with.shipped) : 0;
 }
 
 int

@@ -24,6 +24,7 @@ struct audit_file_setup {
 	const char *state_dir;
 	struct str gateway; /* the name in each line */
 	uint64_t max_bytes, max_age_ms;
+	bool shipped; /* files stay until the store has them */
 	const uint8_t *key; /* CHAIN_KEY bytes; stays the caller's */
 	struct metrics_keeper *metrics;
 	struct ledger *ledger; /* of the segment; last_seq is kept here */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "keeper/audit_folder.h"
+#include "shm/shipped.h"
 
 #define HEAD_BYTES ((size_t)16 * 1024)
 #define TAIL_BYTES ((size_t)512 * 1024) /* longer than two of the longest lines */
@@ -220,22 +221,24 @@ is_older(int folder, const char *name, uint64_t before_ms)
 }
 
 unsigned
-audit_folder_remove(int folder, uint64_t before_ms)
+audit_folder_remove(int folder, uint64_t before_ms, bool shipped)
 {
 	char newest[NAME_MAX + 1];
+	struct shipped list = {.count = 0};
 	unsigned count = 0;
 	uint64_t seq;
 	DIR *dir;
 
-	if (find_newest(folder, newest) != 0)
+	if (find_newest(folder, newest) != 0 || (shipped && shipped_read(folder, &list) != 0))
 		return 0;
 	dir = open_list(folder);
-	if (dir == NULL)
-		return 0;
-	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+	for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
 		if (chain_file_seq(e->d_name, &seq) == 0 && strcmp(e->d_name, newest) != 0 &&
+		    (!shipped || shipped_has(&list, e->d_name)) &&
 		    is_older(folder, e->d_name, before_ms))
 			count += unlinkat(folder, e->d_name, 0) == 0;
-	closedir(dir);
+	if (dir != NULL)
+		closedir(dir);
+	shipped_free(&list);
 	return count;
 }

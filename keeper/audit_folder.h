@@ -25,8 +25,9 @@ int audit_folder_open(const char *state_dir, int *ret_fd) MUST_CHECK;
 int audit_folder_ends(int fd, struct audit_ends *ret) MUST_CHECK; /* E_IO, E_NOMEM */
 /* The ends of the sealed file with the highest numbers. E_NOT_FOUND. */
 int audit_folder_newest(int folder, struct audit_ends *ret) MUST_CHECK;
-/* Removes sealed files that were sealed before that moment; the newest one stays. How many. */
-unsigned audit_folder_remove(int folder, uint64_t before_ms);
+/* Removes sealed files that were sealed before that moment; the newest one stays, and with `shipped`
+ * what the store does not have yet. How many. */
+unsigned audit_folder_remove(int folder, uint64_t before_ms, bool shipped);
 int audit_folder_err(void); /* errno as one of ours */
 /* All of it, there. E_FULL, E_IO with errno. */
 int audit_folder_write(int fd, const uint8_t *p, size_t n, uint64_t at) MUST_CHECK;

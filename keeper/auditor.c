@@ -368,6 +368,7 @@ open_file(struct auditor *a)
 		.gateway = str_from(a->gateway),
 		.max_bytes = conf->max_bytes,
 		.max_age_ms = conf->max_age_ms,
+		.shipped = conf->has_ship,
 		.key = a->key,
 		.metrics = a->metrics,
 		.ledger = a->ledger,

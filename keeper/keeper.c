@@ -7,6 +7,7 @@
  * the store, audit files, files of private keys, numbers in the segment.
  */
 #include <stdlib.h>
+#include "keeper/audit_shipped.h"
 #include "keeper/auditor.h"
 #include "keeper/expiry.h"
 #include "keeper/keeper.h"
@@ -161,7 +162,8 @@ is_controllers(unsigned type)
 	case KEEPER_KEYS:
 	case KEEPER_ROLLOUT:
 	case KEEPER_SECRET:
-	case KEEPER_AUDIT: return true;
+	case KEEPER_AUDIT:
+	case KEEPER_SHIPPED: return true;
 	default: return false;
 	}
 }
@@ -186,6 +188,16 @@ write_secret(struct channel *ch, const struct keeper_secret *m)
 }
 
 static void
+write_shipped(struct channel *ch, const struct keeper_shipped *m)
+{
+	struct keeper_done done = {.head = {KEEPER_DONE, sizeof(done), m->head.id}, .count = 1};
+
+	done.result = audit_shipped_add(ch->keeper->setup->conf->state_dir.p, m->name);
+	if (msg_send(ch->msg.fd, &done.head) != 0)
+		log_debug(NULL, "an answer could not be sent; its asker asks again");
+}
+
+static void
 got(void *arg, const struct msg_head *head)
 {
 	struct channel *ch = arg;
@@ -199,6 +211,8 @@ got(void *arg, const struct msg_head *head)
 		write_secret(ch, (const void *)head);
 	else if (head->type == KEEPER_AUDIT)
 		auditor_act(ch->keeper->auditor, ch->msg.fd, (const void *)head);
+	else if (head->type == KEEPER_SHIPPED)
+		write_shipped(ch, (const void *)head);
 	else
 		commit_add(ch->keeper->commit, ch->msg.fd, head);
 }

@@ -11,6 +11,7 @@
  *		 then tells every worker (CLOSED)
  *	DRAIN    wanted state of a driver; answered after the commit
  *	AUDIT    what an administrator did, for the audit file; answered when it is on the disk
+ *	SHIPPED  the store has a sealed audit file; answered when that is written down
  *	TOKEN, TOKEN_REVOKE, TOKEN_USED, KEY, KEYS, ROLLOUT, SECRET    see talk_auth.h
  *
  * An asker that gets no answer within KEEPER_RESEND_MS asks once more (all are idempotent), and
@@ -42,11 +43,11 @@ enum keeper_type {
 	KEEPER_KEYS,
 	KEEPER_ROLLOUT,
 	KEEPER_SECRET,
-	KEEPER_AUDIT
+	KEEPER_AUDIT,
+	KEEPER_SHIPPED
 };
 
 #define KEEPER_AUDIT_TEXT 1500
-
 
 struct keeper_key {
 	uint8_t id[16];
@@ -96,6 +97,10 @@ struct keeper_audit { /* controller -> keeper */
 	/* A JSON object, such as {"act":"driver drain","name":"a/one","by":"uid=0","done":true}.
 	 * E_SYNTAX when it is none, or has a member of the keeper's own (time, seq, ...). */
 	char text[KEEPER_AUDIT_TEXT];
+};
+struct keeper_shipped { /* controller -> keeper */
+	struct msg_head head;
+	char name[64]; /* of the file. E_DENIED, E_NOT_FOUND */
 };
 struct keeper_closed { /* keeper -> every worker */
 	struct msg_head head;

@@ -133,6 +133,26 @@ make_promtool()
 	rm -rf "$scratch"
 }
 
+# make_versitygw FOLDER PYTHON: a real S3 server, for the tests of shipping. By a Go that is there and new enough, or by the one
+# that the Python environment brings along.
+VERSITYGW=v1.8.0
+make_versitygw()
+{
+	local folder=$1 go
+	[ "$(cat "$folder/made-from" 2>/dev/null)" = $VERSITYGW ] && return
+	go=$(command -v go)
+	case $([ -z "$go" ] || "$go" env GOVERSION) in
+	go1.2[5-9]* | go1.[3-9][0-9]*) ;;
+	*) go=$("$2" -c 'import pathlib, sys; print(next(pathlib.Path(sys.prefix).rglob("bin/go"), ""))') ;;
+	esac
+	[ -x "$go" ] || die "no Go for the S3 server of the tests"
+	say "S3 server into ${folder#"$root"/}"
+	GOBIN=$folder GOPATH=$folder/go GOFLAGS=-modcacherw CGO_ENABLED=0 \
+		quietly "$go" install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW" || die "go install failed"
+	rm -rf "$folder/go"
+	echo $VERSITYGW >"$folder/made-from"
+}
+
 # requirements FILE [PATTERN]: the lines of a requirements file.
 requirements()
 {

@@ -40,6 +40,8 @@ read_fake(const char *path, char *buf, size_t size, size_t *ret_n, char *words, 
 				   "\"czNjcmV0LW9mLTMyLWJ5dGVzLWZvci1ITUFDLTI1Ng\"}]}"},
 		{"/t/company-ca.crt", "it\n-----BEGIN CERTIFICATE-----\nMII\n"},
 		{"/t/blank", " \n"},
+		{"/t/ship.id", "AKIA1\n"},
+		{"/t/ship.secret", "s3cret-of-ship\n"},
 	};
 
 	for (size_t i = 0; i < N(files); i++) {

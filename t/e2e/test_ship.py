@@ -1,0 +1,176 @@
+"""Sealed audit files in a real S3 store: each one once, whatever happens on the way."""
+
+import datetime
+import gzip
+import hashlib
+import json
+import os
+import random
+import signal
+import urllib.parse
+
+import pytest
+
+from harness import net, s3
+from harness.client import Way
+
+pytestmark = pytest.mark.skipif(not s3.is_there(), reason="no S3 server (make_versitygw in t/tools/setup.bash)")
+HOUR = datetime.datetime(2026, 3, 14, 9, 26, 53, tzinfo=datetime.timezone.utc)
+
+
+def sealed_file(folder, first_seq, records, when=HOUR, noise=0):
+    """One as the keeper would have left it; nobody here looks at its seal. Returns its object's name and its content."""
+    def stamp(i):
+        return (when + datetime.timedelta(seconds=i)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    lines, dice = [], random.Random(first_seq)
+    for i in range(records):
+        row = {"seq": first_seq + i, "time": stamp(i), "gateway": "gate/a", "kind": "file" if i == 0 else "rpc", "user": "alice",
+               "method": "ExecutePlan", "bytes_in": i, "noise": dice.randbytes(noise if i else 0).hex(), "ms": {"total": i / 8},
+               "chain": hashlib.sha256(str(i).encode()).hexdigest()[:32]}
+        lines.append(json.dumps(row, separators=(",", ":")))
+    lines.append(json.dumps({"records": records, "first_seq": first_seq, "last_seq": first_seq + records - 1, "first": stamp(0),
+                             "last": stamp(records - 1), "chain": "0" * 32, "seal": "0" * 64}, separators=(",", ":")))
+    text = "\n".join(lines) + "\n"
+    (folder / f"audit-{when:%Y%m%dT%H%M%SZ}-{first_seq:012d}.log").write_text(text)
+    return f"logs/audit/date={when:%Y-%m-%d}/hour={when:%H}/gate-a-{first_seq}-{first_seq + records - 1}.ndjson.gz", text
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = s3.S3(tmp_path / "s3").start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def make_shipper(make_gateway, fake, store):
+    """A gateway that ships into the store, not started yet, and the folder of its audit files."""
+    def make(secret=s3.SECRET, **more):
+        gateway = make_gateway([fake], start=False, workers=1, audit={"gateway": "gate/a", "ship": {
+            "endpoint": store.endpoint, "bucket": store.bucket, "prefix": "logs/audit", "access_key_file": "ship.id",
+            "secret_key_file": "ship.secret", **more}})
+        write_key(gateway, "ship.id", s3.ID)
+        write_key(gateway, "ship.secret", secret)
+        gateway.secrets += [s3.SECRET, "a-wrong-secret"]
+        folder = gateway.folder / "state/audit"
+        folder.mkdir(parents=True)
+        return gateway, folder
+    return make
+
+
+def write_key(gateway, name, text):
+    path = gateway.folder / name
+    path.touch(mode=0o600)
+    path.write_text(text + "\n")
+
+
+def texts(store):
+    """{name: content} of whole objects."""
+    return {name: gzip.decompress(data).decode() for name, data in store.objects().items()}
+
+
+def wait_shipped(gateway, store, wanted, seconds=60):
+    net.wait_for(lambda: shipping(gateway)["pending"] == 0 and set(wanted) <= set(store.objects()), seconds,
+                 lambda: f"shipped: {shipping(gateway)} {list(store.objects())}\n{gateway.tail()}")
+
+
+def shipping(gateway):
+    return (gateway.ask("status") or {"shipping": {"pending": -1, "failures": 0, "error": None}})["shipping"]
+
+
+def seal(gateway):
+    """What the keeper wrote until now becomes a sealed file."""
+    before = set((gateway.folder / "state/audit").glob("audit-*.log"))
+    gateway.process.send_signal(signal.SIGUSR1)
+    gateway.reload()  # the first record of the next file
+    net.wait_for(lambda: set((gateway.folder / "state/audit").glob("audit-*.log")) - before, 20, gateway.tail)
+
+
+def test_files_arrive_and_are_the_same(make_shipper, store):
+    gateway, folder = make_shipper()
+    wanted = dict(sealed_file(folder, 1 + 1000 * i, 50, HOUR + datetime.timedelta(hours=i)) for i in range(3))
+    gateway.start()
+    net.wait_for(lambda: "event" in (folder / "audit.log").read_text(), 10, gateway.tail)
+    seal(gateway)
+    wait_shipped(gateway, store, wanted)
+    found = texts(store)
+    assert {name: found[name] for name in wanted} == wanted
+    assert sorted(found.values()) == sorted(p.read_text() for p in folder.glob("audit-*.log"))
+    assert sorted((folder / "shipped").read_text().split()) == sorted(p.name for p in folder.glob("audit-*.log"))
+    assert "0 wait to be shipped, the last one was" in gateway.ctl("status").stdout
+
+
+def test_wrong_secret_then_the_right_one(make_shipper, store):
+    gateway, folder = make_shipper("a-wrong-secret")
+    wanted = dict([sealed_file(folder, 1, 20)])
+    gateway.start()
+    net.wait_for(lambda: shipping(gateway)["failures"] > 0, 20, gateway.tail)
+    assert shipping(gateway)["error"] == "PUT: the answer is HTTP 403 SignatureDoesNotMatch"
+    assert "SignatureDoesNotMatch" in gateway.ctl("status").stdout and store.objects() == {}
+    write_key(gateway, "ship.secret", s3.SECRET)  # no reload
+    wait_shipped(gateway, store, wanted)
+    assert gateway.log.read_text().count("cannot be shipped") == 1
+    assert gateway.log.read_text().count("files are shipped again") == 1
+
+
+def test_store_goes_and_comes_back(make_shipper, store):
+    gateway, folder = make_shipper()
+    store.stop()
+    wanted = dict(sealed_file(folder, 1 + 100 * i, 20) for i in range(4))
+    gateway.start()
+    net.wait_for(lambda: shipping(gateway)["failures"] > 0, 20, gateway.tail)
+    assert shipping(gateway)["pending"] == 4
+    store.start()
+    wait_shipped(gateway, store, wanted)
+    assert texts(store) == wanted
+
+
+@pytest.mark.timeout(180)
+def test_killed_in_the_middle_nothing_is_lost_or_twice(make_shipper, store):
+    gateway, folder = make_shipper()
+    wanted = dict(sealed_file(folder, 1 + 10000 * i, 2000, HOUR + datetime.timedelta(minutes=i), noise=2000) for i in range(6))
+    gateway.start()
+    for turn in range(1, 5):
+        net.wait_for(lambda: len(store.objects()) >= turn, 60, gateway.tail)
+        for pid in gateway.pids("controller"):
+            os.kill(pid, signal.SIGKILL)
+    gateway.kill()
+    gateway.start()
+    wait_shipped(gateway, store, wanted, 90)
+    assert {name: text for name, text in texts(store).items() if name in wanted} == wanted
+    kept = {name: data for name, data in store.objects().items()}
+    (folder / "shipped").unlink()  # all of them once more: nothing changes
+    gateway.restart()
+    wait_shipped(gateway, store, wanted, 90)
+    assert {name: store.objects()[name] for name in kept} == kept
+
+
+def test_damaged_file_is_shipped_as_such(make_shipper, store):
+    gateway, folder = make_shipper()
+    (folder / "audit-20260314T092653Z-000000000001.log").write_text("nonsense")
+    wanted = dict([sealed_file(folder, 100, 5)])
+    gateway.start()
+    wait_shipped(gateway, store, wanted)
+    assert texts(store)["logs/audit/date=2026-03-14/hour=09/damaged-1.ndjson.gz"] == "nonsense"
+
+
+def test_keys_are_checked_and_never_said(make_shipper):
+    gateway, _ = make_shipper()
+    (gateway.folder / "ship.secret").chmod(0o644)
+    gateway.start(wait=False)
+    assert gateway.process.wait(20) == 1
+    gateway.process = None
+    assert "audit.ship.secret_key_file" in gateway.log.read_text() and s3.SECRET not in gateway.log.read_text()
+
+
+def test_spark_reads_the_table(make_shipper, store, spark_drivers, tmp_path):
+    gateway, folder = make_shipper()
+    wanted = dict(sealed_file(folder, 1 + 1000 * i, 100, HOUR + datetime.timedelta(hours=i)) for i in range(2))
+    gateway.start()
+    wait_shipped(gateway, store, wanted)
+    table = urllib.parse.quote(str(store.objects_folder / store.bucket / "logs/audit"), safe="/")
+    found = Way("direct", spark_drivers[0].port, {"user_id": "alice"}).run(f"""
+rows = spark.read.json({table!r}).where("kind = 'rpc' and user = 'alice'")
+out(sorted([str(r["date"]), r["hour"], r["count"]] for r in rows.groupBy("date", "hour").count().collect()))
+""")
+    assert found == [["2026-03-14", 9, 99], ["2026-03-14", 10, 99]]

@@ -1,0 +1,133 @@
+"""Spans at a collector: a small HTTP server plays it, and says what it was sent."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from harness import net
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+RECORD = {"time": "2026-03-14T09:26:53.500Z", "begun": "2026-03-14T09:26:53.250Z", "gateway": "gate-a", "kind": "rpc", "user": "alice",
+          "team": "eng", "session": "7e57ab1e-0000-4000-8000-000000000000", "method": "ExecutePlan", "trace": TRACE,
+          "span": "b7ad6b7169203331", "status": "OK", "code": 0, "bytes_out": 5000000000, "ms": {"total": 250.5}}
+
+
+class Collector:
+    def __init__(self):
+        self.requests, self.status, self.port, self.server = [], 200, net.free_port(), None
+
+    def start(self):
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                outer.requests.append((outer.status, self.path, self.headers["content-type"], json.loads(body)))
+                self.send_response(outer.status)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *args):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def stop(self):
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+    def batches(self):
+        """Lists of spans that were answered with 200."""
+        return [body["resourceSpans"][0]["scopeSpans"][0]["spans"] for status, *_, body in self.requests if status == 200]
+
+    def spans(self):
+        return [span for batch in self.batches() for span in batch]
+
+
+@pytest.fixture
+def collector():
+    collector = Collector()
+    yield collector
+    collector.stop()
+
+
+@pytest.fixture
+def make_traced(make_gateway, fake, collector):
+    def make(**tracing):
+        gateway = make_gateway([fake], workers=1, tracing={"endpoint": f"http://127.0.0.1:{collector.port}", **tracing})
+        net.wait_for((gateway.folder / "state/audit/audit.log").exists, 10, gateway.tail)
+        net.wait_for(lambda: tracing_of(gateway), 10, gateway.tail)
+        return gateway
+    return make
+
+
+def tracing_of(gateway):
+    return (gateway.ask("status") or {}).get("tracing")
+
+
+def write(gateway, *records):
+    """Lines as the keeper writes them; it goes on behind them."""
+    lines = [json.dumps({"seq": 10**6 + i, **record, "chain": "0" * 32}, separators=(",", ":")) for i, record in enumerate(records)]
+    with open(gateway.folder / "state/audit/audit.log", "a") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def attributes(thing):
+    return {a["key"]: next(iter(a["value"].values())) for a in thing["attributes"]}
+
+
+def test_a_span_is_what_the_record_says(make_traced, collector):
+    collector.start()
+    gateway = make_traced()
+    write(gateway, RECORD, {**RECORD, "parent": "00f067aa0ba902b7", "sampled": True, "code": 14, "span": "b7ad6b7169203332"},
+          {**RECORD, "parent": "00f067aa0ba902b7", "span": "b7ad6b7169203333"}, {"kind": "gateway", "time": RECORD["time"]})
+    net.wait_for(lambda: len(collector.spans()) >= 2, 20, gateway.tail)
+    _, path, kind, body = collector.requests[0]
+    assert (path, kind, len(collector.spans())) == ("/v1/traces", "application/json", 2)  # one was not sampled, one is no RPC
+    assert attributes(body["resourceSpans"][0]["resource"]) | {"service.version": ""} == \
+        {"service.name": "sparkgw", "service.version": "", "service.instance.id": "gate-a"}
+    good, bad = collector.spans()
+    assert attributes(good) == {
+        "rpc.system": "grpc", "rpc.service": "spark.connect.SparkConnectService", "rpc.method": "ExecutePlan",
+        "rpc.grpc.status_code": "0", "enduser.id": "alice", "spark.session": RECORD["session"], "sparkgw.team": "eng",
+        "sparkgw.bytes_out": "5000000000"}
+    assert {name: good[name] for name in good if name != "attributes"} == {
+        "traceId": TRACE, "spanId": RECORD["span"], "kind": 2, "name": "spark.connect.SparkConnectService/ExecutePlan",
+        "startTimeUnixNano": "1773480413250000000", "endTimeUnixNano": "1773480413500500000"}
+    assert (bad["parentSpanId"], bad["status"]) == ("00f067aa0ba902b7", {"code": 2})
+    assert tracing_of(gateway) == {"exported": 2, "dropped": 0, "queued": 0, "failures": 0, "error": None}
+    assert "spans: 2 sent, 0 wait, 0 dropped" in gateway.ctl("status").stdout
+
+
+def test_a_collector_that_is_away_gets_what_fits(make_traced, collector):
+    gateway = make_traced()
+    write(gateway, *[{**RECORD, "span": f"{i:016x}"} for i in range(1, 10001)])
+    net.wait_for(lambda: tracing_of(gateway)["dropped"] > 0 and tracing_of(gateway)["failures"] > 0, 30, gateway.tail)
+    collector.start()
+    net.wait_for(lambda: tracing_of(gateway)["queued"] == 0, 40, lambda: f"{tracing_of(gateway)}")
+    sent, dropped = len(collector.spans()), tracing_of(gateway)["dropped"]
+    assert sent + dropped == 10000 and sent >= 8192 and max(map(len, collector.batches())) == 512
+    assert len({span["spanId"] for span in collector.spans()}) == sent
+    assert gateway.log.read_text().count("spans cannot be sent") == gateway.log.read_text().count("spans are sent again") == 1
+
+
+def test_sample(make_traced, collector):
+    collector.start()
+    gateway = make_traced(sample=25)
+    write(gateway, *[{**RECORD, "trace": f"{i:016x}{i * 0x9e3779b97f4a7c15 % 2**64:016x}"} for i in range(1, 401)])
+    net.wait_for(lambda: tracing_of(gateway)["exported"] > 0, 20, gateway.tail)
+    assert 60 < len(collector.spans()) < 140
+
+
+def test_refused_batches_are_dropped_and_counted(make_traced, collector):
+    collector.start().status = 400
+    gateway = make_traced()
+    write(gateway, RECORD)
+    net.wait_for(lambda: tracing_of(gateway)["dropped"] == 1, 20, gateway.tail)
+    assert tracing_of(gateway)["error"] == "the answer is HTTP 400"
