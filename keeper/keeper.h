@@ -1,7 +1,7 @@
 /*
  * The keeper: the only writer to the store. Commits bindings in groups, expires them, counts them
- * per driver, keeps the registry equal to the configuration; keeps tokens and the providers' keys.
- * Never talks to the network.
+ * per driver, keeps the registry equal to the configuration; keeps tokens and the providers' keys;
+ * writes the audit files. Never talks to the network.
  */
 #pragma once
 #include "conf/conf.h"
