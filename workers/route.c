@@ -24,7 +24,11 @@ take_key(struct rpc *r)
 
 	if (who->verified) {
 		r->key.user = who->user; /* the RPC has its reference */
-		r->user_name = who->name.n > 0 ? who->name : who->user;
+		/* never what the client wrote; nothing where it wrote nothing and nobody knows a
+		 * name */
+		r->user_name = who->name.n > 0	    ? who->name
+			       : e->user_name.n > 0 ? who->user
+						    : STR_NONE;
 	} else {
 		r->key.user = arena_str(r->arena, e->user_id.n > 0 ? e->user_id : STR(ANONYMOUS));
 		r->user_name = e->user_name.n > 0 ? arena_str(r->arena, e->user_name) : STR_NONE;
