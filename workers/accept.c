@@ -11,10 +11,11 @@
 #include "workers/client.h"
 #include "workers/context.h"
 
-#define PER_TURN  32
-#define SHARED	  1 /* of a socket that all accept from: who is idle is woken first again */
-#define PAUSE_MS  200u
-#define WORDS_GAP 10000u /* at most one line about it in that time */
+#define PER_TURN    32
+#define SHARED	    1 /* of a socket that all accept from: who is idle is woken first again */
+#define GIVE_WAY_MS 1u
+#define PAUSE_MS    200u
+#define WORDS_GAP   10000u /* at most one line about it in that time */
 
 struct acceptor {
 	struct acceptor *next;
@@ -48,18 +49,36 @@ go_on(void *arg)
 }
 
 /* Connections open in all living workers: each counts its own, all read. */
-static bool
-full(const struct worker *w)
+static uint64_t
+count_open(const struct worker *w, uint64_t *ret_workers)
 {
 	const struct counters_slot *slots = segment_counters(w->setup->segment);
 	const struct procs_row *rows = segment_procs(w->setup->segment);
 	uint64_t open = 0, now_ms = loop_ms(w->loop);
 
-	for (unsigned i = 0; i < SEGMENT_COUNTERS; i++)
-		if (procs_is_beating(&rows[i], now_ms))
-			open += atomic_load_explicit(&slots[i].v[COUNTER_connections_open],
-						     memory_order_relaxed);
-	return open >= w->conf->limit_connections;
+	*ret_workers = 0;
+	for (unsigned i = 0; i < SEGMENT_COUNTERS; i++) {
+		if (!procs_is_beating(&rows[i], now_ms))
+			continue;
+		open += atomic_load_explicit(&slots[i].v[COUNTER_connections_open],
+					     memory_order_relaxed);
+		*ret_workers +=
+			atomic_load_explicit(&rows[i].kind, memory_order_relaxed) == PROC_WORKER;
+	}
+	return open;
+}
+
+/* Of one socket, whoever is quickest would take nearly all: who has half more than his share lets
+ * the others go first. */
+static void
+give_way(struct acceptor *a, uint64_t open, uint64_t workers)
+{
+	struct worker *w = a->worker;
+
+	if (2 * w->clients_count * workers <= 3 * open + 8 * workers)
+		return;
+	loop_io_events(&a->watch, 0);
+	loop_timer_start(w->loop, &a->pause, GIVE_WAY_MS, 0, go_on, a);
 }
 
 static void
@@ -71,6 +90,7 @@ readable(void *arg, unsigned events)
 	(void)events;
 	for (int i = 0; i < a->per_turn; i++) {
 		struct sock_addr peer;
+		uint64_t open, workers;
 		int fd;
 		int rc = sock_accept(a->fd, &fd, &peer);
 
@@ -82,12 +102,15 @@ readable(void *arg, unsigned events)
 		}
 		if (rc != 0)
 			return;
-		if (full(w)) {
+		open = count_open(w, &workers);
+		if (open >= w->conf->limit_connections) {
 			warn_seldom(w, "limits.connections reached");
 			sock_close(&fd);
 			continue;
 		}
 		client_open(w, fd, a->tls, &peer);
+		if (a->per_turn == SHARED)
+			give_way(a, open, workers);
 	}
 }
 
