@@ -84,38 +84,6 @@ is_one_of(char c, const char *set)
 }
 
 bool
-fields_name_ok(struct str name)
-{
-	size_t i = name.n > 0 && name.p[0] == ':' ? 1 : 0;
-
-	if (i == name.n)
-		return false;
-	for (; i < name.n; i++) {
-		if (!is_lower(name.p[i]) && !is_digit(name.p[i]) &&
-		    !is_one_of(name.p[i], "!#$%&'*+-.^_`|~"))
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-bool
-fields_value_ok(struct str value)
-{
-	for (size_t i = 0; i < value.n; i++) {
-		unsigned char c = (unsigned char)value.p[i];
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return value.n == 0 || (!is_blank(value.p[0]) && !is_blank(value.p[value.n - 1]));
-}
-
-bool
 fields_path_ok(struct str path)
 {
 	size_t segments = 0;
@@ -201,19 +169,24 @@ struct str
 fields_bearer(struct str value)
 {
 	static const struct str scheme = {"Bearer ", 7};
-	struct str token;
-	size_t i = 0;
 
 	if (value.n <= scheme.n || !str_eq_nocase((struct str){value.p, scheme.n}, scheme))
 		return STR_NONE;
-	token = (struct str){value.p + scheme.n, value.n - scheme.n};
+	return (struct str){value.p + scheme.n, value.n - scheme.n};
+}
+
+bool
+fields_token_ok(struct str token)
+{
+	size_t i = 0;
+
 	while (i < token.n && (is_alnum(token.p[i]) || is_one_of(token.p[i], "-._~+/")))
 		i++;
 	if (i == 0)
-		return STR_NONE;
+		return false;
 	while (i < token.n && token.p[i] == '=')
 		i++;
-	return i == token.n ? token : STR_NONE;
+	return i == token.n;
 }
 
 bool

@@ -35,10 +35,6 @@ enum field_name {
 
 enum field_name fields_name(struct str name); /* lower-case names only, as HTTP/2 has them */
 
-/* Token characters, lower case, one leading ':' allowed. */
-bool fields_name_ok(struct str name);
-/* No CR, LF, NUL, nor other control but TAB, no DEL; no blank at either end. */
-bool fields_value_ok(struct str value);
 /* "/x/y" or longer: printable ASCII without '#', '?', "..", "//" and a final '/'. */
 bool fields_path_ok(struct str path);
 /* host[:port], no user info. */
@@ -46,8 +42,10 @@ bool fields_authority_ok(struct str authority);
 /* The host of an authority, without port, brackets or a final dot. */
 struct str fields_authority_host(struct str authority);
 
-/* The token of "Bearer TOKEN" (any case, one blank, RFC 6750 characters), or STR_NONE. */
+/* What follows "Bearer " (any case, one blank) when there is anything, or STR_NONE. */
 struct str fields_bearer(struct str value);
+/* Letters, digits and -._~+/, then any number of '=' (RFC 6750 2.1). */
+bool fields_token_ok(struct str token);
 
 /*
  * True when a request header goes on to the driver as it is; the gateway sets te, content-type,

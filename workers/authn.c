@@ -22,6 +22,7 @@
 #define FETCH_GAP_MS   60000u
 #define FETCH_SLACK_MS 60000u /* clocks differ */
 #define USED_MS	       60000u /* how often the store is told that a token is used */
+#define MALFORMED      "malformed token header: \"Bearer TOKEN\" is expected"
 #define ARENA_FIRST    1024
 #define ARENA_CEILING  (128u << 10) /* the names of a certificate */
 
@@ -284,6 +285,8 @@ check_token(struct authn *a, const struct authn_facts *f, struct str token,
 		note_use(a, known);
 		return take(ret, known);
 	}
+	if (!fields_token_ok(token))
+		return refuse(ret, GRPC_UNAUTHENTICATED, MALFORMED);
 	if (!f->waited_slow &&
 	    throttle_is_slow(a->throttle, &f->client->peer, loop_ms(a->worker->loop))) {
 		ret->slow = true;
@@ -360,8 +363,7 @@ find_out(struct authn *a, const struct authn_facts *f, struct authn_answer *ret)
 	}
 	struct str token = fields_bearer(value);
 	if (token.p == NULL)
-		return refuse(ret, GRPC_UNAUTHENTICATED,
-			      "malformed token header: \"Bearer TOKEN\" is expected");
+		return refuse(ret, GRPC_UNAUTHENTICATED, MALFORMED);
 	return check_token(a, f, token, ret);
 }
 

@@ -43,19 +43,15 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct str s = {(const char *)p, n}, token = fields_bearer(s);
 	enum field_name name = fields_name(s);
 
-	if (fields_name_ok(s))
-		ASSERT(n > 0 && !has(s, "\r\n \t\"(),/;<=>?@[]{}ABCXYZ") &&
-		       !has((struct str){s.p + 1, n - 1}, ":"));
-	else
-		ASSERT(name == FIELD_OTHER);
-	if (fields_value_ok(s))
-		ASSERT(!has(s, "\r\n\x7f") && str_trim(s).n == n);
+	if (name != FIELD_OTHER)
+		ASSERT(n > 0 && !has(s, "\r\n \t\"(),/;<=>?@[]{}ABCXYZ"));
 	if (fields_path_ok(s))
 		ASSERT(s.p[0] == '/' && n >= 4 && !has(s, "\r\n #?\t\x7f"));
 	check_authority(s);
 	if (token.p != NULL)
-		ASSERT(inside(token, s) && token.n == n - 7 && !has(token, "\r\n \t,\"") &&
-		       fields_value_ok(s));
+		ASSERT(inside(token, s) && token.n == n - 7);
+	if (fields_token_ok(token))
+		ASSERT(token.n > 0 && !has(token, "\r\n \t,\"\x7f"));
 	if (name == FIELD_HOP_BY_HOP || name == FIELD_AUTHORIZATION)
 		ASSERT(!fields_forward_request(name) && !fields_forward_response(name));
 	return 0;

@@ -73,50 +73,6 @@ Test(fields, name)
 	}
 }
 
-Test(fields, name_ok)
-{
-	static const struct row rows[] = {
-		{"te", true},	     {"x-a_b.c~1", true},
-		{":path", true},     {"!#$%&'*+-.^_`|~", true},
-		{"", false},	     {":", false},
-		{"::a", false},	     {"a:b", false},
-		{"A", false},	     {"x-Y", false},
-		{"a b", false},	     {"a\tb", false},
-		{"a\r\n", false},    {"a\x7f", false},
-		{"\xc3\xa4", false}, {"a(b)", false},
-		{"a\"b", false},     {"a/b", false},
-		{"a=b", false},	     {"a@b", false},
-	};
-
-	check(rows, N(rows), fields_name_ok);
-}
-
-Test(fields, value_ok)
-{
-	static const struct row rows[] = {
-		{"", true},
-		{"a", true},
-		{"a b\tc", true},
-		{"na\xc3\xafve", true},
-		{"\xff", true},
-		{" a", false},
-		{"a ", false},
-		{"\ta", false},
-		{"a\t", false},
-		{" ", false},
-		{"a\rb", false},
-		{"a\nb", false},
-		{"a\r\nhost: x", false},
-		{"a\x7f", false},
-		{"\x01", false},
-		{"a\x1f"
-		 "b",
-		 false},
-	};
-
-	check(rows, N(rows), fields_value_ok);
-}
-
 Test(fields, path_ok)
 {
 	static const struct row rows[] = {
@@ -199,20 +155,14 @@ Test(fields, bearer)
 	} rows[] = {
 		{"Bearer abc", "abc"},
 		{"bearer abc", "abc"},
-		{"BEARER a.b-c_d~e+f/g==", "a.b-c_d~e+f/g=="},
-		{"Bearer =", NULL},
-		{"Bearer a=b", NULL},
-		{"Bearer  abc", NULL},
-		{"Bearer abc ", NULL},
+		{"BEARER a=", "a="},
+		{"Bearer  abc", " abc"},
 		{"Bearer\tabc", NULL},
-		{"Bearer a,b", NULL},
-		{"Bearer a b", NULL},
 		{"Bearer ", NULL},
 		{"Bearer", NULL},
 		{"Bearerabc", NULL},
 		{"Basic abc", NULL},
 		{" Bearer abc", NULL},
-		{"Bearer \xc3\xa4", NULL},
 		{"", NULL},
 	};
 
@@ -222,5 +172,16 @@ Test(fields, bearer)
 		cr_expect(str_eq(got, str_from(rows[i].want)), "'%s'", rows[i].in);
 	}
 	cr_expect_null(fields_bearer(STR_NONE).p);
-	cr_expect_null(fields_bearer((struct str){"Bearer a\0", 9}).p);
+}
+
+Test(fields, token_ok)
+{
+	static const struct row rows[] = {
+		{"abc", true},	 {"a.b-c_d~e+f/g==", true}, {"=", false},   {"a=b", false},
+		{" abc", false}, {"abc ", false},	    {"a,b", false}, {"a b", false},
+		{"", false},	 {"\xc3\xa4", false},	    {"a\n", false},
+	};
+
+	check(rows, N(rows), fields_token_ok);
+	cr_expect_not(fields_token_ok((struct str){"a\0", 2}));
 }
