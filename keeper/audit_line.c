@@ -1,14 +1,16 @@
 /*
- * Facts to JSON. This is most of what a record costs the keeper, so numbers and texts are written
- * by hand into room that was made once for each.
+ * Facts to JSON. This is most of what a record costs the keeper, so it is written by hand, into
+ * room that is made once for all of a line; put_…() return where the next one goes on.
  */
+#include <stdio.h>
 #include "keeper/audit_line.h"
 #include "lib/clock.h"
 #include "lib/panic.h"
 #include "proto/grpc.h"
 
-#define NUMBER_ROOM 24
 #define ESCAPED_MAX 6 /* bytes that one may become */
+#define NAME_MAX    32
+#define VALUE_ROOM  48 /* of anything but a text */
 #define REPLACEMENT "\xef\xbf\xbd"
 #define US_PER_MS   1000u
 #define STAMP	    32
@@ -16,11 +18,19 @@
 #define STAMP_MS    21 /* where its milliseconds begin, behind a quotation mark */
 #define KNOWN_TIMES 4
 
+/* A field, and what stands before its value: `lead` opens the object of its group, too ("ms.who"),
+ * `next` goes on in it. */
+struct member {
+	uint8_t field, group, lead_len, next_len;
+	char lead[NAME_MAX], next[NAME_MAX];
+};
+
 static const uint8_t order[] = {
 #define AUDIT_ORDER(tag, name, member, kind, bytes, help) (tag),
 	AUDIT_FIELDS(AUDIT_ORDER)
 #undef AUDIT_ORDER
 };
+#define MEMBERS (sizeof(order) / sizeof(order[0]))
 
 bool
 audit_line_read(struct str facts, struct audit_values *ret)
@@ -58,49 +68,40 @@ put_decimal(char *p, uint64_t value)
 }
 
 /* What reads it has signed integers of 64 bits. */
-static void
-add_decimal(struct buf *b, uint64_t value)
+static char *
+put_number(char *p, uint64_t value)
 {
-	uint8_t *room = buf_room(b, NUMBER_ROOM);
-
-	if (value > INT64_MAX)
-		value = INT64_MAX;
-	if (room != NULL)
-		buf_grew(b, (size_t)(put_decimal((char *)room, value) - (char *)room));
+	return put_decimal(p, value < INT64_MAX ? value : INT64_MAX);
 }
 
-static void
-add_ms(struct buf *b, uint64_t us)
+static char *
+put_ms(char *p, uint64_t us)
 {
-	uint8_t *room = buf_room(b, NUMBER_ROOM);
-	char *p = (char *)room;
 	unsigned rest = (unsigned)(us % US_PER_MS);
 
-	if (room == NULL)
-		return;
 	p = put_decimal(p, us / US_PER_MS);
 	*p++ = '.';
 	*p++ = (char)('0' + rest / 100);
 	*p++ = (char)('0' + rest / 10 % 10);
 	*p++ = (char)('0' + rest % 10);
-	buf_grew(b, (size_t)(p - (char *)room));
+	return p;
 }
 
-static uint8_t *
-put_escape(uint8_t *p, uint8_t c)
+static char *
+put_escape(char *p, char c)
 {
 	static const char digits[] = "0123456789abcdef";
 	static const char short_forms[] = "\bb\ff\nn\rr\tt\"\"\\\\";
 
 	for (const char *s = short_forms; *s != '\0'; s += 2)
-		if ((uint8_t)*s == c) {
+		if (*s == c) {
 			*p++ = '\\';
-			*p++ = (uint8_t)s[1];
+			*p++ = s[1];
 			return p;
 		}
 	memcpy(p, "\\u00", 4);
-	p[4] = (uint8_t)digits[c >> 4];
-	p[5] = (uint8_t)digits[c & 15];
+	p[4] = digits[(uint8_t)c >> 4];
+	p[5] = digits[c & 15];
 	return p + 6;
 }
 
@@ -110,54 +111,85 @@ is_plain(uint8_t c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-static void
-add_text(struct buf *b, struct str s)
+/* Of eight bytes at once: a byte's high bit is set when it is no such one, or follows one. */
+static bool
+are_plain(uint64_t x)
 {
-	uint8_t *room = buf_room(b, s.n * ESCAPED_MAX + 2), *p = room;
+	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+	uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\', del = x ^ ones * 0x7f;
 
-	if (room == NULL)
-		return;
-	*p++ = '"';
-	while (s.n > 0) {
-		uint8_t c = (uint8_t)s.p[0];
-		size_t len = 1;
-
-		if (is_plain(c)) {
-			*p++ = c;
-		} else if (c > 0 && c < 0x80) {
-			p = put_escape(p, c);
-		} else {
-			len = str_utf8_char(s);
-			memcpy(p, len > 0 ? s.p : REPLACEMENT, len > 0 ? len : 3);
-			p += len > 0 ? len : 3;
-			len = len > 0 ? len : 1;
-		}
-		s = (struct str){s.p + len, s.n - len};
-	}
-	*p++ = '"';
-	buf_grew(b, (size_t)(p - room));
+	return ((x | (x - ones * 0x20) | (quote - ones) | (backslash - ones) | (del - ones)) &
+		high) == 0;
 }
 
-static void
-add_hex(struct buf *b, struct str s)
+/* Whole eights of plain bytes at the beginning. */
+static char *
+put_plain(char *p, struct str *s)
 {
-	static const char digits[] = "0123456789abcdef";
-	uint8_t *room = buf_room(b, 2 * s.n + 2), *p = room;
+	uint64_t eight;
 
-	if (room == NULL)
-		return;
+	while (s->n >= sizeof(eight)) {
+		memcpy(&eight, s->p, sizeof(eight));
+		if (!are_plain(eight))
+			break;
+		memcpy(p, &eight, sizeof(eight));
+		p += sizeof(eight);
+		*s = (struct str){s->p + sizeof(eight), s->n - sizeof(eight)};
+	}
+	return p;
+}
+
+/* One character, whatever it is. */
+static char *
+put_char(char *p, struct str *s)
+{
+	char c = s->p[0];
+	size_t len = 1;
+
+	if (is_plain((uint8_t)c)) {
+		*p++ = c;
+	} else if (c > 0) {
+		p = put_escape(p, c);
+	} else {
+		len = str_utf8_char(*s);
+		memcpy(p, len > 0 ? s->p : REPLACEMENT, len > 0 ? len : 3);
+		p += len > 0 ? len : 3;
+		len = len > 0 ? len : 1;
+	}
+	*s = (struct str){s->p + len, s->n - len};
+	return p;
+}
+
+static char *
+put_text(char *p, struct str s)
+{
 	*p++ = '"';
-	for (size_t i = 0; i < s.n; i++) {
-		*p++ = (uint8_t)digits[(uint8_t)s.p[i] >> 4];
-		*p++ = (uint8_t)digits[(uint8_t)s.p[i] & 15];
+	while (s.n > 0) {
+		p = put_plain(p, &s);
+		for (unsigned i = 0; i < 8 && s.n > 0; i++)
+			p = put_char(p, &s);
 	}
 	*p++ = '"';
-	buf_grew(b, (size_t)(p - room));
+	return p;
+}
+
+static char *
+put_hex(char *p, struct str s)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	*p++ = '"';
+	for (size_t i = 0; i < s.n; i++) {
+		*p++ = digits[(uint8_t)s.p[i] >> 4];
+		*p++ = digits[(uint8_t)s.p[i] & 15];
+	}
+	*p++ = '"';
+	return p;
 }
 
 /* Most times of a batch lie in the same few seconds. */
-static void
-add_time(struct buf *b, uint64_t wall_ms)
+static char *
+put_time(char *p, uint64_t wall_ms)
 {
 	static struct {
 		uint64_t second;
@@ -165,46 +197,88 @@ add_time(struct buf *b, uint64_t wall_ms)
 	} known[KNOWN_TIMES];
 	uint64_t second = wall_ms / 1000, ms = wall_ms % 1000;
 	unsigned i = second % KNOWN_TIMES;
-	uint8_t *room = buf_room(b, STAMP);
 
-	if (room == NULL)
-		return;
 	if (known[i].second != second || second == 0) {
 		clock_stamp(second * 1000, known[i].text, sizeof(known[i].text));
 		known[i].second = second;
 	}
-	room[0] = '"';
-	memcpy(room + 1, known[i].text, STAMP_LEN);
-	room[STAMP_MS] = (uint8_t)('0' + ms / 100);
-	room[STAMP_MS + 1] = (uint8_t)('0' + ms / 10 % 10);
-	room[STAMP_MS + 2] = (uint8_t)('0' + ms % 10);
-	room[STAMP_LEN + 1] = '"';
-	buf_grew(b, STAMP_LEN + 2);
+	p[0] = '"';
+	memcpy(p + 1, known[i].text, STAMP_LEN);
+	p[STAMP_MS] = (char)('0' + ms / 100);
+	p[STAMP_MS + 1] = (char)('0' + ms / 10 % 10);
+	p[STAMP_MS + 2] = (char)('0' + ms % 10);
+	p[STAMP_LEN + 1] = '"';
+	return p + STAMP_LEN + 2;
 }
 
-static void
-add_status(struct buf *b, uint64_t code)
+static char *
+put_bytes(char *p, const char *bytes, size_t n)
 {
-	add_text(b, str_from(grpc_code_name((unsigned)code)));
-	buf_add_str(b, STR(",\"code\":"));
-	add_decimal(b, code);
+	memcpy(p, bytes, n);
+	return p + n;
 }
 
-static void
-add_value(struct buf *b, enum audit_kind kind, uint64_t number, struct str text)
+static char *
+put_status(char *p, uint64_t code)
+{
+	p = put_text(p, str_from(grpc_code_name((unsigned)code)));
+	p = put_bytes(p, ",\"code\":", 8);
+	return put_number(p, code);
+}
+
+static char *
+put_value(char *p, enum audit_kind kind, uint64_t number, struct str text)
 {
 	switch (kind) {
-	case AUDIT_NUMBER: add_decimal(b, number); return;
-	case AUDIT_FLAG: buf_add_str(b, STR("true")); return;
-	case AUDIT_US: add_ms(b, number); return;
-	case AUDIT_TIME: add_time(b, number); return;
-	case AUDIT_STATUS: add_status(b, number); return;
-	case AUDIT_TEXT: add_text(b, text); return;
-	case AUDIT_HEX: add_hex(b, text); return;
+	case AUDIT_NUMBER: return put_number(p, number);
+	case AUDIT_FLAG: return put_bytes(p, "true", 4);
+	case AUDIT_US: return put_ms(p, number);
+	case AUDIT_TIME: return put_time(p, number);
+	case AUDIT_STATUS: return put_status(p, number);
+	case AUDIT_TEXT: return put_text(p, text);
+	case AUDIT_HEX: return put_hex(p, text);
 	}
+	return p;
 }
 
 /* ---- members ---- */
+
+static void
+name_member(struct member *m, const struct member *before)
+{
+	const char *name = audit_fields[m->field].member, *dot = strchr(name, '.');
+	int group_len = dot != NULL ? (int)(dot - name) : 0, lead, next;
+
+	if (dot != NULL)
+		lead = snprintf(m->lead, NAME_MAX, ",\"%.*s\":{\"%s\":", group_len, name, dot + 1);
+	else
+		lead = snprintf(m->lead, NAME_MAX, ",\"%s\":", name);
+	next = snprintf(m->next, NAME_MAX, ",\"%s\":", dot != NULL ? dot + 1 : name);
+	ASSERT(lead > 0 && lead < NAME_MAX && next > 0);
+	m->lead_len = (uint8_t)lead;
+	m->next_len = (uint8_t)next;
+	if (group_len == 0)
+		return;
+	m->group = m->field; /* the group is known by its first member in the table */
+	if (before != NULL && before->group != 0 &&
+	    strncmp(audit_fields[before->field].member, name, (size_t)group_len + 1) == 0)
+		m->group = before->group;
+}
+
+/* In the order of the table; made once. */
+static const struct member *
+all_members(void)
+{
+	static struct member members[MEMBERS];
+
+	if (members[0].field != 0)
+		return members;
+	for (size_t i = 0; i < MEMBERS; i++) {
+		members[i].field = order[i];
+		name_member(&members[i], i > 0 ? &members[i - 1] : NULL);
+	}
+	return members;
+}
 
 static bool
 is_wanted(enum audit_field f, const struct audit_values *v)
@@ -227,84 +301,92 @@ is_wanted(enum audit_field f, const struct audit_values *v)
 	return v->number[f] != 0;
 }
 
-static void
-add_name(struct buf *b, const char *name, size_t n)
+static size_t
+room_for(const struct audit_values *v, struct str sql)
 {
-	uint8_t *room = buf_room(b, n + 4), *p = room;
+	size_t room = MEMBERS * (NAME_MAX + VALUE_ROOM) + sql.n * ESCAPED_MAX;
 
-	if (room == NULL)
-		return;
-	if (b->p[b->len - 1] != '{')
-		*p++ = ',';
-	*p++ = '"';
-	memcpy(p, name, n);
-	memcpy(p + n, "\":", 2);
-	buf_grew(b, (size_t)(p - room) + n + 2);
-}
-
-/* "ms.who": an object "ms" is opened before the first of its members, and closed when another
- * begins. */
-static const char *
-enter_group(struct buf *b, const char *member, const char **group, size_t *group_len)
-{
-	const char *dot = strchr(member, '.');
-	size_t len = dot != NULL ? (size_t)(dot - member) : 0;
-
-	if (*group != NULL && (len != *group_len || memcmp(*group, member, len) != 0)) {
-		buf_add_byte(b, '}');
-		*group = NULL;
-	}
-	if (dot == NULL)
-		return member;
-	if (*group == NULL) {
-		add_name(b, member, len);
-		buf_add_byte(b, '{');
-		*group = member;
-		*group_len = len;
-	}
-	return dot + 1;
+	for (size_t i = 0; i < MEMBERS; i++)
+		room += v->text[order[i]].n * ESCAPED_MAX;
+	return room;
 }
 
 void
 audit_line_put(struct buf *b, const struct audit_values *v, struct audit_redact *redact)
 {
-	const char *group = NULL, *name;
-	size_t group_len = 0;
+	const struct member *members = all_members();
+	struct str sql = v->text[AUDIT_sql];
+	unsigned group = 0;
+	char *room, *p;
 
-	ASSERT(b->len > 0);
-	for (size_t i = 0; i < sizeof(order); i++) {
-		enum audit_field f = order[i];
-		struct str text = v->text[f];
+	if (redact != NULL)
+		sql = audit_redact_apply(redact, sql);
+	room = p = (char *)buf_room(b, room_for(v, sql));
+	if (room == NULL)
+		return;
+	for (const struct member *m = members; m < members + MEMBERS; m++) {
+		enum audit_field f = m->field;
 
 		if (!is_wanted(f, v))
 			continue;
-		if (f == AUDIT_sql && redact != NULL)
-			text = audit_redact_apply(redact, text);
-		name = enter_group(b, audit_fields[f].member, &group, &group_len);
-		add_name(b, name, strlen(name));
-		add_value(b, audit_fields[f].kind, v->number[f], text);
+		if (group != 0 && m->group != group)
+			*p++ = '}';
+		p = group != 0 && m->group == group ? put_bytes(p, m->next, m->next_len)
+						    : put_bytes(p, m->lead, m->lead_len);
+		group = m->group;
+		p = put_value(p, audit_fields[f].kind, v->number[f],
+			      f == AUDIT_sql ? sql : v->text[f]);
 	}
-	if (group != NULL)
-		buf_add_byte(b, '}');
+	if (group != 0)
+		*p++ = '}';
+	buf_grew(b, (size_t)(p - room));
+}
+
+/* Where its value goes; NULL: no room for that. */
+static char *
+begin_member(struct buf *b, const char *name, size_t value_room)
+{
+	struct str text = str_from(name);
+	char *p = (char *)buf_room(b, text.n + 4 + value_room);
+
+	if (p == NULL)
+		return NULL;
+	if (b->len > 0 && b->p[b->len - 1] != '{')
+		*p++ = ',';
+	*p++ = '"';
+	p = put_bytes(p, text.p, text.n);
+	return put_bytes(p, "\":", 2);
+}
+
+static void
+end_member(struct buf *b, const char *end)
+{
+	buf_grew(b, (size_t)(end - (char *)b->p) - b->len);
 }
 
 void
 audit_line_text(struct buf *b, const char *name, struct str text)
 {
-	add_name(b, name, strlen(name));
-	add_text(b, text);
+	char *p = begin_member(b, name, text.n * ESCAPED_MAX + 2);
+
+	if (p != NULL)
+		end_member(b, put_text(p, text));
 }
 
 void
 audit_line_number(struct buf *b, const char *name, uint64_t value)
 {
-	add_name(b, name, strlen(name));
-	add_decimal(b, value);
+	char *p = begin_member(b, name, VALUE_ROOM);
+
+	if (p != NULL)
+		end_member(b, put_number(p, value));
 }
 
 void
 audit_line_time(struct buf *b, const char *name, uint64_t wall_ms)
 {
-	add_name(b, name, strlen(name));
-	add_time(b, wall_ms);
+	char *p = begin_member(b, name, VALUE_ROOM);
+
+	if (p != NULL)
+		end_member(b, put_time(p, wall_ms));
 }

@@ -17,7 +17,7 @@ struct audit_values { /* by field; what is absent is 0 or STR_NONE */
 
 /* As much as can be read; of two facts about one field the last counts. False: not all could. */
 bool audit_line_read(struct str facts, struct audit_values *ret);
-/* ,"name":value for each, behind what stands there. redact: NULL for none. */
+/* ,"name":value for each, behind other members. redact: NULL for none. */
 void audit_line_put(struct buf *, const struct audit_values *, struct audit_redact *);
 
 /* Single members, for lines of other kinds. */

@@ -30,7 +30,7 @@ put(struct audit_redact *redact)
 
 	cr_assert(audit_line_read((struct str){(char *)bytes, facts.n}, &v));
 	buf_clear(&out);
-	buf_add_byte(&out, '{');
+	buf_add_str(&out, STR("{\"seq\":1"));
 	audit_line_put(&out, &v, redact);
 	buf_add_byte(&out, '}');
 	return buf_cstr(&out);
@@ -40,14 +40,14 @@ Test(audit_line, the_least_that_is_known)
 {
 	cr_expect_str_eq(
 		put(NULL),
-		"{\"worker\":0,\"client\":0,\"rpc\":0,\"status\":\"OK\",\"code\":0,\"bytes_in\":0,"
+		"{\"seq\":1,\"worker\":0,\"client\":0,\"rpc\":0,\"status\":\"OK\",\"code\":0,"
+		"\"bytes_in\":0,"
 		"\"bytes_out\":0,\"messages_in\":0,\"messages_out\":0,\"ms\":{\"total\":0.000}}");
 	audit_number(&facts, AUDIT_unfinished, 1);
 	audit_number(&facts, AUDIT_status, 14);
-	cr_expect_str_eq(
-		put(NULL),
-		"{\"worker\":0,\"client\":0,\"rpc\":0,\"status\":\"UNAVAILABLE\",\"code\":14,"
-		"\"unfinished\":true}");
+	cr_expect_str_eq(put(NULL), "{\"seq\":1,\"worker\":0,\"client\":0,\"rpc\":0,\"status\":"
+				    "\"UNAVAILABLE\",\"code\":14,"
+				    "\"unfinished\":true}");
 }
 
 Test(audit_line, all_that_can_be_known)
@@ -67,9 +67,9 @@ Test(audit_line, all_that_can_be_known)
 	cr_assert_not_null(json, "%s", buf_cstr(&out));
 	ms = json_object_get(json, "ms");
 	plan = json_object_get(json, "plan");
-	/* time stands before the facts; code comes with status; two groups */
+	/* time stands before the facts, and the number; code comes with status; two groups */
 	cr_expect_eq(json_object_size(json) + json_object_size(ms) + json_object_size(plan),
-		     (size_t)AUDIT_FIELDS_END - 1 - 1 + 1 + 2);
+		     (size_t)AUDIT_FIELDS_END - 1 - 1 + 1 + 1 + 2);
 	cr_expect_str_eq(json_string_value(json_object_get(json, "user")), "x \"y\" \\ \x01\n");
 	cr_expect_str_eq(json_string_value(json_object_get(json, "status")), "NOT_FOUND");
 	cr_expect_str_eq(json_string_value(json_object_get(json, "begun")),
@@ -78,6 +78,31 @@ Test(audit_line, all_that_can_be_known)
 			 "0001ff0000000000000000000000000000000000000000000000000000000000");
 	cr_expect_float_eq(json_real_value(json_object_get(ms, "who")), 1764460800.151, 0.01);
 	json_decref(json);
+}
+
+/* Eight bytes are looked at together: each kind of character at each place. */
+Test(audit_line, wherever_a_character_stands)
+{
+	static const char *const kinds[] = {"\"",	"\\", "\x7f", "\x1f", "\n",
+					    "\xc3\xa4", "~",  " ",    "!"};
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		for (int at = 0; at < 20; at++) {
+			char text[64];
+			json_t *json;
+
+			snprintf(text, sizeof(text), "%.*s%s%s", at, "abcdefghijklmnopqrstuvwxyz",
+				 kinds[k], "0123456789abcdef");
+			buf_clear(&out);
+			buf_add_byte(&out, '{');
+			audit_line_text(&out, "x", str_from(text));
+			buf_add_byte(&out, '}');
+			json = json_loads(buf_cstr(&out), 0, NULL);
+			cr_assert_not_null(json, "%s", buf_cstr(&out));
+			cr_expect_str_eq(json_string_value(json_object_get(json, "x")), text);
+			cr_expect_eq(strchr(buf_cstr(&out), 0x7f), NULL);
+			json_decref(json);
+		}
 }
 
 /* What a worker that was taken over may put into its ring. */
@@ -94,7 +119,7 @@ Test(audit_line, any_bytes_make_json)
 			bytes[k] = (uint8_t)(random() % 3 ? random() % 64 | 0x80 : random());
 		audit_line_read((struct str){(char *)bytes, n}, &v);
 		buf_clear(&out);
-		buf_add_byte(&out, '{');
+		buf_add_str(&out, STR("{\"seq\":1"));
 		audit_line_put(&out, &v, NULL);
 		buf_add_byte(&out, '}');
 		json = json_loadb((char *)out.p, out.len, JSON_REJECT_DUPLICATES, NULL);
