@@ -91,11 +91,10 @@ read_options(int argc, char **argv, struct options *ret)
 	for (size_t i = 0; i < NUMBERS; i++)
 		known[i + 1] = (struct option){numbers[i].name, required_argument, NULL, (int)i};
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (c > (int)NUMBERS)
-			refuse_usage();
 		if (c == (int)NUMBERS)
 			ret->config_path = optarg;
-		else if (str_u64(str_from(optarg), INT32_MAX,
+		else if (c > (int)NUMBERS ||
+			 str_u64(str_from(optarg), INT32_MAX,
 				 (uint64_t *)(void *)((char *)ret + numbers[c].offset)) != 0)
 			refuse_usage();
 		seen |= 1u << c;

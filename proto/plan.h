@@ -49,7 +49,7 @@ struct plan;
 
 /* Of a message of `total` bytes. NULL: not a method with a plan or an operation, or no memory. */
 struct plan *plan_new(struct arena *, struct plan_kit *, enum method_id, uint64_t total);
-void plan_feed(struct plan *, const uint8_t *p, size_t n);
+void plan_feed(struct plan *, const uint8_t *bytes, size_t n);
 /* What is known by now; stands as long as the arena. */
 void plan_found(const struct plan *, struct plan_found *ret);
 void plan_free(struct plan **); /* what is not the arena's; before the arena goes */

@@ -224,7 +224,7 @@ chain_parse(struct str line, struct chain_line *ret)
 void
 chain_file_name(struct str first_time, uint64_t first_seq, char ret[CHAIN_NAME_MAX])
 {
-	char stamp[20];
+	char stamp[20] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < first_time.n && first_time.p[i] != '.' && n < sizeof(stamp) - 1; i++)
