@@ -35,7 +35,7 @@ find(struct arena *arena, const char *config_path, const char *key, const char *
 {
 	struct yaml_node *root = NULL, *node;
 	struct yaml_error *errors = NULL;
-	struct str text;
+	struct str text = STR_NONE;
 	char full[PATH_MAX];
 	const char *problem;
 	int n;
