@@ -188,6 +188,26 @@ def test_rpm_has_every_file(installed):
     assert not missing
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_rpm_is_built(tmp_path):
+    """Of a release's tarball, as the spec says; systemd's macros, which Debian has no package of, are given."""
+    macros = {"_topdir": tmp_path, "_unitdir": "/usr/lib/systemd/system", "_sysusersdir": "/usr/lib/sysusers.d",
+              "_tmpfilesdir": "/usr/lib/tmpfiles.d", "systemd_post()": ":", "systemd_preun()": ":", "systemd_postun()": ":"}
+    (tmp_path / "build").mkdir()
+    for command in ([ROOT / "configure"], ["make", "dist"]):
+        done = run(*command, cwd=tmp_path / "build")
+        assert done.returncode == 0, done.stderr
+    built = subprocess.run(["rpmbuild", "--nodeps", "-ta", str(next((tmp_path / "build").glob("*.tar.gz"))),
+                            *(f"--define={name} {value}" for name, value in macros.items())],
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200)
+    assert built.returncode == 0, built.stdout[-5000:] + built.stderr[-5000:]
+    (binary,) = (path for path in (tmp_path / "RPMS").rglob("sparkgw-[0-9]*.rpm"))
+    listing = run("rpm", "-qlp", binary).stdout.splitlines()
+    assert {"/usr/sbin/sparkgwd", "/usr/libexec/sparkgw/sparkgw-controller", "/etc/sparkgw/sparkgw.yaml",
+            "/usr/lib/systemd/system/sparkgwd.service"} <= set(listing)
+
+
 # ---- containers ----
 
 def test_image_is_made_of_what_is_there():
