@@ -325,22 +325,58 @@ Test(auditor, what_is_there_when_it_is_drained_is_written)
 	cr_expect_eq(ring_fill(desk.ring), 0u);
 }
 
-Test(auditor, reopening_seals_the_file)
+static unsigned
+sealed_count(void)
 {
 	struct audit_files files;
+	unsigned count;
 
+	cr_assert_eq(audit_files_list(scratch, &files), 0);
+	count = files.count;
+	for (unsigned i = 0; i < files.count; i++)
+		count -= audit_files_is_live(files.paths[i]);
+	audit_files_free(&files);
+	return count;
+}
+
+static bool
+wait_for_sealed(unsigned wanted)
+{
+	for (int i = 0; i < 500 && sealed_count() < wanted; i++)
+		usleep(20 * 1000);
+	return sealed_count() == wanted;
+}
+
+/* No record comes to help. */
+Test(auditor, reopening_seals_the_file)
+{
 	enter(5);
 	rig_start();
 	for (unsigned i = 1; i <= 3; i++) {
 		end_all(10);
 		cr_assert(wait_for(&tally.rpcs, 10 * i));
 		rig_say(LEASH_REOPEN);
-		usleep(300 * 1000);
+		cr_expect(wait_for_sealed(i), "%u", sealed_count());
 	}
+	rig_say(LEASH_REOPEN);
 	rig_stop();
-	cr_assert_eq(audit_files_list(scratch, &files), 0);
-	cr_expect_geq(files.count, 3u);
-	audit_files_free(&files);
+	cr_expect_eq(sealed_count(), 3u, "nothing had come since");
+	verify_all();
+}
+
+Test(auditor, an_old_file_is_sealed_though_nothing_happens)
+{
+	rig.conf.audit.max_age_ms = 500;
+	enter(5);
+	rig_start();
+	end_all(10);
+	cr_expect(wait_for_sealed(1), "%u", sealed_count());
+	usleep(2500 * 1000); /* several ages, and no empty file for them */
+	cr_expect_eq(sealed_count(), 1u);
+	cr_expect_neq(access(scratch_path("audit/audit.log"), F_OK), 0);
+	end_all(10);
+	cr_expect(wait_for_sealed(2), "%u", sealed_count());
+	rig_stop();
 	verify_all();
 }
 
