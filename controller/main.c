@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/sock.h"
+#include "shm/counters.h"
 
 #define CONTROLLER_MAGIC 0x6374726cu
 #define BACKLOG		 64
@@ -32,6 +33,7 @@
 #define STORE_RETRY_MS	 500
 #define STORE_LATE	 20 /* attempts until it is worth a line */
 #define DRAIN_STEP_MS	 20
+#define SPANS_LEAVE_MS	 2000
 #define DRAIN_LEAST_MS	 300  /* a request may be on its way in a connection just accepted */
 #define DRAIN_MOST_MS	 4500 /* longer than an answer of the keeper may take */
 #define PATH_SIZE	 256
@@ -210,9 +212,12 @@ drain_step(void *arg)
 {
 	struct controller *c = arg;
 	uint64_t spent_ms = loop_ms(c->child.loop) - c->drain_since_ms;
+	bool waits;
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
-	if ((spent_ms >= c->drain_least_ms && count_running(c) == 0) || spent_ms >= DRAIN_MOST_MS)
+	waits = spent_ms < c->drain_least_ms || count_running(c) > 0 ||
+		(spans_waiting(c->desk.spans) > 0 && spent_ms < SPANS_LEAVE_MS);
+	if (!waits || spent_ms >= DRAIN_MOST_MS)
 		loop_stop(c->child.loop);
 }
 
@@ -230,7 +235,7 @@ drain(void *arg)
 	loop_timer_stop(&c->store_timer); /* or it would start them */
 	keysets_stop(c->desk.keysets);
 	ship_stop(c->desk.ship);
-	spans_stop(c->desk.spans);
+	spans_leave(c->desk.spans);
 	if (has_successor(c)) {
 		history_stop(c->desk.history); /* the successor goes on with it */
 		routes_replaced(&c->desk);
@@ -274,6 +279,7 @@ start(struct controller *c, const struct options *o)
 		.parent = (pid_t)o->parent,
 	};
 	struct segment *segment;
+	struct counters_slot *counters;
 
 	c->conf = load_conf(o);
 	if (log_open(c->conf->log_file.p, c->conf->log_level, c->conf->log_format) != 0)
@@ -281,6 +287,7 @@ start(struct controller *c, const struct options *o)
 	if (o->row >= SEGMENT_PROCS || segment_attach_fd((int)o->segment_fd, &segment) != 0)
 		fatal("the shared segment cannot be attached");
 	child_enter(&c->child, &seat, segment);
+	counters = &segment_counters(segment)[o->row];
 	c->child.drain = drain;
 	c->child.reloaded = pass_reloaded;
 	c->child.arg = c;
@@ -296,8 +303,8 @@ start(struct controller *c, const struct options *o)
 				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
 				.signer = signer_new(c->conf, &c->asks, &c->view),
 				.certificates = c->certificates,
-				.ship = ship_new(c->conf, c->child.loop, &c->asks),
-				.spans = spans_new(c->conf, c->child.loop)};
+				.ship = ship_new(c->conf, c->child.loop, &c->asks, counters),
+				.spans = spans_new(c->conf, c->child.loop, segment, counters)};
 	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->certificates == NULL ||
 	    c->desk.ship == NULL || c->desk.spans == NULL ||
 	    history_new(&c->view, c->conf->run_dir.p, &c->desk.history) != 0)

@@ -9,6 +9,7 @@
 #include "controller/keysets.h"
 #include "controller/metrics.h"
 #include "controller/rollout_routes.h"
+#include "controller/ship.h"
 #include "controller/signer.h"
 #include "lib/log.h"
 #include "policy/rollout.h"
@@ -45,6 +46,7 @@ make_page(struct desk *d, struct str without, struct buf *page)
 {
 	int live = ROLLOUT_CONFIGURED, err;
 	json_t *providers = json_array();
+	struct ship_numbers shipping;
 	struct scrape_from from = {.conf = d->conf,
 				   .view = d->view,
 				   .certificates = d->certificates,
@@ -52,6 +54,8 @@ make_page(struct desk *d, struct str without, struct buf *page)
 
 	if (rollout_routes_live(d->view, &live) != 0)
 		live = ROLLOUT_CONFIGURED;
+	if (ship_numbers(d->ship, &shipping))
+		from.shipping = &shipping;
 	from.rollout = rollout_percent(d->conf, live);
 	keysets_show(d->keysets, providers);
 	signer_show(d->signer, providers);

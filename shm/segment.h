@@ -77,3 +77,6 @@ _Atomic uint32_t *segment_driver_sessions(struct segment *);
 _Atomic uint32_t *segment_pair_sessions(struct segment *);
 /* 1 while the keeper can commit (not disk-full, not broken). Writer: keeper. */
 _Atomic uint32_t *segment_keeper_ok(struct segment *);
+/* The last audit record that was looked at for a span. Writer: whichever controller looks; at a
+ * reload there are two, so by compare-and-swap. */
+_Atomic uint64_t *segment_spans_seq(struct segment *);

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ import pytest
 from harness import net, s3
 from harness.client import Way
 from harness.gateway import BUILD
+from harness.metrics import scrape
 
 pytestmark = pytest.mark.skipif(not s3.is_there(), reason="no S3 server (make_versitygw in t/tools/setup.bash)")
 HOUR = datetime.datetime(2026, 3, 14, 9, 26, 53, tzinfo=datetime.timezone.utc)
@@ -130,6 +132,34 @@ def test_wrong_secret_then_the_right_one(make_shipper, store):
     wait_shipped(gateway, store, wanted)
     assert gateway.log.read_text().count("cannot be shipped") == 1
     assert gateway.log.read_text().count("files are shipped again") == 1
+
+
+def test_metrics_tell_how_it_goes(make_shipper, store):
+    def metric(name):
+        found = scrape(gateway)
+        name = f"spark_gateway_audit_ship_{name}"
+        return found.sum(name) if f"\n{name} " in found.text else None
+    gateway, folder = make_shipper("a-wrong-secret")
+    gateway.start()
+    net.wait_for(lambda: metric("pending_files") == 0, 20, gateway.tail)
+    assert metric("last_success_timestamp_seconds") is None and metric("files_total") == metric("failures_total") == 0
+    sealed_file(folder, 1, 20)
+    net.wait_for(lambda: metric("failures_total") > 0, 20, gateway.tail)
+    assert (metric("pending_files"), metric("files_total")) == (1, 0)
+    assert metric("pending_bytes") == next(folder.glob("audit-*.log")).stat().st_size
+    failures = metric("failures_total")
+    write_key(gateway, "ship.secret", s3.SECRET)
+    net.wait_for(lambda: metric("files_total") == 1 and metric("pending_files") == 0, 60, gateway.tail)
+    when = metric("last_success_timestamp_seconds")
+    assert abs(when - time.time()) < 60 and metric("failures_total") >= failures and metric("pending_bytes") == 0
+    failures = metric("failures_total")
+    gateway.reload()  # another controller knows it, too
+    net.wait_for(lambda: abs((metric("last_success_timestamp_seconds") or 0) - when) < 5, 10, gateway.tail)
+    assert (metric("files_total"), metric("failures_total")) == (1, failures)
+
+
+def test_metrics_without_a_store(make_gateway, fake):
+    assert not re.search(r"^spark_gateway_audit_ship_(pending|last)", scrape(make_gateway([fake])).text, re.M)
 
 
 def test_store_goes_and_comes_back(make_shipper, store):
