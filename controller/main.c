@@ -267,6 +267,14 @@ list_providers(void *arg, json_t *list)
 }
 
 static void
+list_certificates(void *arg, json_t *list)
+{
+	const struct desk *d = arg;
+
+	certificates_show(d->certificates, list);
+}
+
+static void
 start(struct controller *c, const struct options *o)
 {
 	struct child_seat seat = {
@@ -313,6 +321,7 @@ start(struct controller *c, const struct options *o)
 					     .history = c->desk.history,
 					     .audited = c->conf->audit.enabled,
 					     .providers = list_providers,
+					     .certificates = list_certificates,
 					     .arg = &c->desk};
 }
 
