@@ -50,7 +50,7 @@ struct controller {
 	struct child child;
 	struct view view;
 	struct asks asks;
-	struct desk desk;
+	struct office office;
 	struct certificates *certificates;
 	struct admin *tcp, *control; /* tcp: NULL without `admin` */
 	char control_path[PATH_SIZE];
@@ -144,8 +144,8 @@ open_store(void *arg)
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
 	err = view_open_store(&c->view, &words);
 	if (err == 0) {
-		keysets_start(c->desk.keysets);
-		ship_start(c->desk.ship);
+		keysets_start(c->office.keysets);
+		ship_start(c->office.ship);
 		return;
 	}
 	if (++c->store_attempts == STORE_LATE)
@@ -164,7 +164,7 @@ open_tcp(struct controller *c)
 	sock_addr_text(&c->conf->admin, text, sizeof(text));
 	if (sock_listen(&c->conf->admin, true, BACKLOG, &fd) != 0)
 		fatal("admin.address: %s cannot be listened on: %s", text, strerror(errno));
-	if (admin_open(c->child.loop, fd, ADMIN_TCP, routes_handle, &c->desk, &c->tcp) != 0)
+	if (admin_open(c->child.loop, fd, ADMIN_TCP, routes_handle, &c->office, &c->tcp) != 0)
 		fatal("admin.address: no HTTP server for %s: %s", text, strerror(errno));
 }
 
@@ -180,7 +180,7 @@ open_control(struct controller *c)
 	snprintf(bound, sizeof(bound), "%.*s.%d", n, c->control_path, (int)getpid());
 	if (sock_listen_unix(bound, SOCKET_MODE, BACKLOG, &fd) != 0)
 		fatal("run_dir: %s cannot be made: %s", bound, strerror(errno));
-	if (admin_open(c->child.loop, fd, ADMIN_CONTROL, routes_handle, &c->desk, &c->control) !=
+	if (admin_open(c->child.loop, fd, ADMIN_CONTROL, routes_handle, &c->office, &c->control) !=
 	    0) {
 		unlink(bound);
 		fatal("no HTTP server for %s: %s", c->control_path, strerror(errno));
@@ -216,7 +216,7 @@ drain_step(void *arg)
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
 	waits = spent_ms < c->drain_least_ms || count_running(c) > 0 ||
-		(spans_waiting(c->desk.spans) > 0 && spent_ms < SPANS_LEAVE_MS);
+		(spans_waiting(c->office.spans) > 0 && spent_ms < SPANS_LEAVE_MS);
 	if (!waits || spent_ms >= DRAIN_MOST_MS)
 		loop_stop(c->child.loop);
 }
@@ -233,12 +233,12 @@ drain(void *arg)
 		return;
 	c->drain_since_ms = loop_ms(c->child.loop);
 	loop_timer_stop(&c->store_timer); /* or it would start them */
-	keysets_stop(c->desk.keysets);
-	ship_stop(c->desk.ship);
-	spans_leave(c->desk.spans);
+	keysets_stop(c->office.keysets);
+	ship_stop(c->office.ship);
+	spans_leave(c->office.spans);
 	if (has_successor(c)) {
-		history_stop(c->desk.history); /* the successor goes on with it */
-		routes_replaced(&c->desk);
+		history_stop(c->office.history); /* the successor goes on with it */
+		routes_replaced(&c->office);
 		c->drain_least_ms = DRAIN_LEAST_MS;
 		admin_quiesce(c->control);
 		if (c->tcp != NULL)
@@ -254,24 +254,24 @@ pass_reloaded(void *arg, const struct leash_reloaded *answer)
 	struct controller *c = arg;
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
-	routes_reloaded(&c->desk, answer);
+	routes_reloaded(&c->office, answer);
 }
 
 static void
 list_providers(void *arg, json_t *list)
 {
-	const struct desk *d = arg;
+	const struct office *o = arg;
 
-	keysets_show(d->keysets, list);
-	signer_show(d->signer, list);
+	keysets_show(o->keysets, list);
+	signer_show(o->signer, list);
 }
 
 static void
 list_certificates(void *arg, json_t *list)
 {
-	const struct desk *d = arg;
+	const struct office *o = arg;
 
-	certificates_show(d->certificates, list);
+	certificates_show(o->certificates, list);
 }
 
 static void
@@ -304,7 +304,8 @@ start(struct controller *c, const struct options *o)
 	c->view.state_dir = c->conf->state_dir.p;
 	c->view.generation = (unsigned)o->generation;
 	c->certificates = certificates_read(c->conf);
-	c->desk = (struct desk){.conf = c->conf,
+	c->office =
+		(struct office){.conf = c->conf,
 				.view = &c->view,
 				.asks = &c->asks,
 				.child = &c->child,
@@ -313,32 +314,32 @@ start(struct controller *c, const struct options *o)
 				.certificates = c->certificates,
 				.ship = ship_new(c->conf, c->child.loop, &c->asks, counters),
 				.spans = spans_new(c->conf, c->child.loop, segment, counters)};
-	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->certificates == NULL ||
-	    c->desk.ship == NULL || c->desk.spans == NULL ||
-	    history_new(&c->view, c->conf->run_dir.p, &c->desk.history) != 0)
+	if (c->office.keysets == NULL || c->office.signer == NULL || c->certificates == NULL ||
+	    c->office.ship == NULL || c->office.spans == NULL ||
+	    history_new(&c->view, c->conf->run_dir.p, &c->office.history) != 0)
 		fatal("out of memory");
-	c->desk.overview = (struct overview){.view = &c->view,
-					     .history = c->desk.history,
-					     .audited = c->conf->audit.enabled,
-					     .providers = list_providers,
-					     .certificates = list_certificates,
-					     .arg = &c->desk};
+	c->office.overview = (struct overview){.view = &c->view,
+					       .history = c->office.history,
+					       .audited = c->conf->audit.enabled,
+					       .providers = list_providers,
+					       .certificates = list_certificates,
+					       .arg = &c->office};
 }
 
 static void
 finish(struct controller *c)
 {
-	routes_close(&c->desk);
-	keysets_stop(c->desk.keysets);
-	ship_stop(c->desk.ship);
+	routes_close(&c->office);
+	keysets_stop(c->office.keysets);
+	ship_stop(c->office.ship);
 	asks_close(&c->asks);
-	keysets_free(&c->desk.keysets);
-	signer_free(&c->desk.signer);
-	overview_close(&c->desk.overview);
-	history_free(&c->desk.history);
+	keysets_free(&c->office.keysets);
+	signer_free(&c->office.signer);
+	overview_close(&c->office.overview);
+	history_free(&c->office.history);
 	certificates_free(&c->certificates);
-	ship_free(&c->desk.ship);
-	spans_free(&c->desk.spans);
+	ship_free(&c->office.ship);
+	spans_free(&c->office.spans);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);
@@ -362,7 +363,7 @@ main(int argc, char **argv)
 	open_store(&c);
 	open_tcp(&c);
 	open_control(&c);
-	history_start(c.desk.history, c.child.loop);
+	history_start(c.office.history, c.child.loop);
 	child_ready(&c.child);
 	loop_run(c.child.loop);
 	finish(&c);

@@ -11,6 +11,7 @@ import zstandard
 
 from harness import net, rpc
 from harness.fake import OK_HEADERS, Stream
+from harness.metrics import scrape
 from harness.raw import Raw, grpc_headers
 from harness.rpc import pb
 from test_audit import records
@@ -203,8 +204,12 @@ def test_worker_is_killed(gateway, fake):
         raw.pump(5, lambda: raw.closed)
     record, = wait_for(gateway, 1)
     assert record["unfinished"] and record["session"] == session and record["user"] == "alice"
-    assert (record["team"], record["cluster"], record["driver"]) == ("eng", "eng-prod", fake.address)
+    assert (record["team"], record["env"], record["cluster"], record["driver"]) == ("eng", "prod", "eng-prod", fake.address)
     net.wait_for(lambda: gateway.ask("status")["ready"], 10, lambda: "ready again")
+    page = scrape(gateway)
+    assert page.sum("spark_connect_requests_total", team="eng", env="prod", status="UNAVAILABLE") == 1
+    assert page.sum("spark_connect_requests_total") == page.sum("spark_connect_errors_total") == 1
+    assert page.sum("spark_connect_errors_total", team="eng", env="prod", error_type="worker_died") == 1
 
 
 def test_drained(make_gateway, fake):
