@@ -29,7 +29,7 @@
 
 #define FILE_MAGIC     0x77676b7261707331ull /* "1sparkgw" */
 #define FILE_VERSION   6u
-#define AUDIT_FORMAT   1u /* of ledger, rings and open slots, and of what is said there */
+#define AUDIT_FORMAT   2u /* of ledger, rings and open slots, and of what is said there */
 #define SEGMENT_MAGIC  0x5365676du
 #define PART_ALIGN     4096u
 #define ALIGNED(bytes) (((bytes) + PART_ALIGN - 1) / PART_ALIGN * PART_ALIGN)
@@ -97,7 +97,7 @@ _Static_assert(sizeof(struct ring) == 4096 + RING_BYTES && offsetof(struct ring,
 _Static_assert(sizeof(struct open_slot) == OPEN_BYTES, "layout of the open slots");
 _Static_assert(sizeof(struct open_row) == 128 + OPEN_SLOTS * OPEN_BYTES,
 	       "layout of the open slots");
-_Static_assert(FILE_SIZE >> 20 < 1200, "the mapping stays near 1 GiB");
+_Static_assert(FILE_SIZE >> 20 < 5120, "the mapping stays below 5 GiB");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 	       "atomics between processes must be lock-free");
 
@@ -428,6 +428,14 @@ reserved(struct segment *s, unsigned row)
 }
 
 int
+segment_reserve_slots(struct segment *s, unsigned row, unsigned count)
+{
+	ASSERT(!s->old && row < s->audit.rows && count <= OPEN_SLOTS);
+	return allocate(s->fd, OPENS_AT + row * OPEN_STEP,
+			offsetof(struct open_row, slots) + count * sizeof(struct open_slot));
+}
+
+int
 segment_reserve(struct segment *s, unsigned row, unsigned parts)
 {
 	_Atomic uint32_t *have = reserved(s, row);
@@ -439,7 +447,7 @@ segment_reserve(struct segment *s, unsigned row, unsigned parts)
 	if (err == 0 && parts & SEGMENT_AUDIT)
 		err = allocate(s->fd, RINGS_AT + row * RING_STEP, RING_STEP);
 	if (err == 0 && parts & SEGMENT_AUDIT)
-		err = allocate(s->fd, OPENS_AT + row * OPEN_STEP, OPEN_STEP);
+		err = segment_reserve_slots(s, row, OPEN_FIRST);
 	if (err == 0)
 		atomic_fetch_or(have, parts);
 	return err;

@@ -212,6 +212,26 @@ def test_worker_is_killed(gateway, fake):
     assert page.sum("spark_connect_errors_total", team="eng", env="prod", error_type="worker_died") == 1
 
 
+def test_a_worker_with_many_rpcs_is_killed(gateway, fake):
+    """More than it has slots for at first."""
+    fake.behave = lambda s: None
+    raws = [Raw(gateway.clear_port) for _ in range(6)]
+    sessions = [rpc.new_id() for _ in raws]
+    for raw, session in zip(raws, sessions):
+        for _ in range(250):
+            raw.request(grpc_headers("ExecutePlan"), rpc.envelope(rpc.sql(session, "select 1")))
+        raw.flush()
+    net.wait_for(lambda: gateway.ask("status")["counters"]["rpcs_open"] == 1500, 60, lambda: f"{gateway.ask('status')['counters']}")
+    net.wait_for(lambda: len(fake.calls) >= 1500, 60, lambda: f"{len(fake.calls)}")
+    os.kill(gateway.pids("worker")[0], signal.SIGKILL)
+    found = wait_for(gateway, 1500)
+    assert all(record["unfinished"] and record["team"] == "eng" for record in found)
+    net.wait_for(lambda: scrape(gateway).sum("spark_connect_errors_total", team="eng", env="prod", error_type="worker_died") == 1500, 10,
+                 lambda: scrape(gateway).text)
+    for raw in raws:
+        raw.close()
+
+
 def test_drained(make_gateway, fake):
     gateway = make_gateway([fake], workers=1, drain_timeout="1s")
     fake.behave = lambda s: (s.wait().send_headers(), s.send_message(b""))
