@@ -1,7 +1,7 @@
 /*
- * When the certificates of the listeners expire, for /metrics and the overview. The files are read once, at the
- * start: a controller is started anew with each reload, and so is what the workers show to clients.
- * Certificates are public; keys are not looked at.
+ * When the certificates of the listeners expire, for /metrics and the overview. The files are read
+ * once, at the start: a controller is started anew with each reload, and so is what the workers
+ * show to clients. Certificates are public; keys are not looked at.
  */
 #pragma once
 #include <jansson.h>

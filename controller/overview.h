@@ -16,7 +16,8 @@ struct overview {
 	struct view *view;
 	const struct history *history;
 	bool audited; /* audit.enabled */
-	/* Either may be NULL. Appends {"name", "type", "keys", "fetched_ms", "failures", …} of each provider. */
+	/* Either may be NULL. Appends {"name", "type", "keys", "fetched_ms", "failures", …} of each
+	 * provider. */
 	void (*providers)(void *arg, json_t *list);
 	void (*certificates)(void *arg, json_t *list); /* as certificates_show() */
 	void *arg;

@@ -128,12 +128,15 @@ static void
 look(void *arg)
 {
 	struct ship *s = arg;
+	struct sealed found;
 	int err;
 
 	CHECK_MAGIC(s, SHIP_MAGIC);
 	ASSERT(s->state == SHIP_IDLE);
-	err = sealed_look(s->conf->state_dir.p, &s->waiting);
-	if (err != 0) {
+	err = sealed_look(s->conf->state_dir.p, &found);
+	if (err == 0)
+		s->waiting = found;
+	if (err != 0) { /* as many wait as before */
 		str_copy(s->name, sizeof(s->name), STR("a file"));
 		fail(s, "the folder cannot be read");
 	} else if (s->waiting.count == 0) {

@@ -521,6 +521,8 @@ auditor_finish(struct auditor *a)
 	}
 	if (a->file == NULL)
 		return;
-	audit_tail_finish(audit_file_tail(a->file));
+	do {
+		audit_tail_finish(audit_file_tail(a->file));
+	} while (audit_file_name_sealed(a->file) == E_AGAIN && clock_ms() < until_ms);
 	audit_acts_answer(a->acts, audit_file_on_disk(a->file));
 }
