@@ -267,7 +267,8 @@ const struct schema_row schema_rows[] = {
 	      DEFAULT("100"), BOUNDS(10, 10000), .unit = "fields", HELP("headers of one request")),
 	VALUE("limits.failed_tokens", SCHEMA_U32, conf, limit_failed_tokens, uint32_t,
 	      DEFAULT("10"), BOUNDS(1, 1000), .unit = "failures",
-	      HELP("bad tokens from one address until refusals to it are slowed down")),
+	      HELP("bad tokens from one address until tokens from there that were not seen before "
+		   "are looked at a second later")),
 
 	GROUP("audit", HELP("the record of every RPC and of every administrative act")),
 	VALUE("audit.enabled", SCHEMA_BOOL, conf, audit.enabled, bool, DEFAULT("true"),

@@ -109,7 +109,7 @@ struct conf {
 	uint32_t limit_connections, limit_streams; /* of the whole gateway; of one connection */
 	uint64_t limit_header_bytes;
 	uint32_t limit_header_fields;
-	uint32_t limit_failed_tokens; /* per address until failures are slowed down */
+	uint32_t limit_failed_tokens; /* per address until unknown tokens are looked at later */
 };
 
 struct conf_error {

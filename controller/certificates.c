@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
+#include "controller/view.h"
 #include "lib/cert.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -101,4 +102,22 @@ certificates_get(const struct certificates *c, unsigned i)
 	CHECK_MAGIC(c, CERTIFICATES_MAGIC);
 	ASSERT(i < c->count);
 	return &c->list[i];
+}
+
+void
+certificates_show(const struct certificates *c, json_t *list)
+{
+	char listener[SOCK_ADDR_TEXT];
+
+	CHECK_MAGIC(c, CERTIFICATES_MAGIC);
+	for (unsigned i = 0; i < c->count; i++) {
+		const struct certificate *one = &c->list[i];
+		json_t *end = one->expires_ms != 0 ? json_integer((json_int_t)one->expires_ms)
+						   : json_null();
+
+		sock_addr_text(one->listener, listener, sizeof(listener));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "listener", listener,
+						      "certificate", view_text(one->path),
+						      "expires_ms", end));
+	}
 }

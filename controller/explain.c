@@ -14,7 +14,7 @@
 #define VALUE_MAX     255
 
 struct question {
-	struct desk *desk;
+	struct office *office;
 	struct arena *arena;
 	struct str user, groups, team, env, host;
 	struct identity who;
@@ -91,9 +91,9 @@ show_trace(const struct router_trace *trace, json_t *lines)
 static void
 route(struct question *x, int live)
 {
-	const struct view *v = x->desk->view;
+	const struct view *v = x->office->view;
 	const struct router_view world = {
-		.conf = x->desk->conf,
+		.conf = x->office->conf,
 		.registry = v->registry,
 		.health = segment_health(v->segment),
 		.driver_sessions = segment_driver_sessions(v->segment),
@@ -118,32 +118,32 @@ route(struct question *x, int live)
 	json_object_set_new(x->answer, "env", view_text(choice.env));
 	json_object_set_new(x->answer, "cluster", view_text(choice.cluster->name));
 	json_object_set_new(x->answer, "driver", view_text(choice.driver->name));
-	show_limits(x->desk->conf, json_object_get(x->answer, "limits"));
+	show_limits(x->office->conf, json_object_get(x->answer, "limits"));
 }
 
 /* E_STATE: no store yet. */
 static int
 explain(struct question *x)
 {
-	int live, err = view_refresh(x->desk->view);
+	int live, err = view_refresh(x->office->view);
 
 	if (err == 0)
-		err = rollout_routes_live(x->desk->view, &live);
+		err = rollout_routes_live(x->office->view, &live);
 	if (err != 0)
 		return err;
 	x->answer = json_pack("{s:o, s:[], s:[], s:[]}", "user", view_text(x->user), "identity",
 			      "routing", "limits");
-	err = suppose_identity(x->desk->conf, x->desk->view, x->user, x->groups, x->arena, &x->who,
-			       json_object_get(x->answer, "identity"));
+	err = suppose_identity(x->office->conf, x->office->view, x->user, x->groups, x->arena,
+			       &x->who, json_object_get(x->answer, "identity"));
 	if (err == 0)
 		route(x, live);
 	return err;
 }
 
 void
-explain_show(struct desk *d, struct admin_request *q)
+explain_show(struct office *o, struct admin_request *q)
 {
-	struct question x = {.desk = d, .arena = arena_new(ARENA_FIRST, ARENA_CEILING)};
+	struct question x = {.office = o, .arena = arena_new(ARENA_FIRST, ARENA_CEILING)};
 	const char *wrong = read_question(&x, q);
 
 	if (x.arena == NULL) {

@@ -4,7 +4,7 @@
  */
 #pragma once
 #include "controller/admin.h"
-#include "controller/desk.h"
+#include "controller/office.h"
 
 /* A token is never part of the question: it would stand in logs and histories. */
-void explain_show(struct desk *, struct admin_request *);
+void explain_show(struct office *, struct admin_request *);

@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/sock.h"
+#include "shm/counters.h"
 
 #define CONTROLLER_MAGIC 0x6374726cu
 #define BACKLOG		 64
@@ -32,6 +33,7 @@
 #define STORE_RETRY_MS	 500
 #define STORE_LATE	 20 /* attempts until it is worth a line */
 #define DRAIN_STEP_MS	 20
+#define SPANS_LEAVE_MS	 2000
 #define DRAIN_LEAST_MS	 300  /* a request may be on its way in a connection just accepted */
 #define DRAIN_MOST_MS	 4500 /* longer than an answer of the keeper may take */
 #define PATH_SIZE	 256
@@ -48,7 +50,7 @@ struct controller {
 	struct child child;
 	struct view view;
 	struct asks asks;
-	struct desk desk;
+	struct office office;
 	struct certificates *certificates;
 	struct admin *tcp, *control; /* tcp: NULL without `admin` */
 	char control_path[PATH_SIZE];
@@ -141,8 +143,8 @@ open_store(void *arg)
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
 	err = view_open_store(&c->view, &words);
 	if (err == 0) {
-		keysets_start(c->desk.keysets);
-		ship_start(c->desk.ship);
+		keysets_start(c->office.keysets);
+		ship_start(c->office.ship);
 		return;
 	}
 	if (++c->store_attempts == STORE_LATE)
@@ -161,7 +163,7 @@ open_tcp(struct controller *c)
 	sock_addr_text(&c->conf->admin, text, sizeof(text));
 	if (sock_listen(&c->conf->admin, true, BACKLOG, &fd) != 0)
 		fatal("admin.address: %s cannot be listened on: %s", text, strerror(errno));
-	if (admin_open(c->child.loop, fd, ADMIN_TCP, routes_handle, &c->desk, &c->tcp) != 0)
+	if (admin_open(c->child.loop, fd, ADMIN_TCP, routes_handle, &c->office, &c->tcp) != 0)
 		fatal("admin.address: no HTTP server for %s: %s", text, strerror(errno));
 }
 
@@ -177,7 +179,7 @@ open_control(struct controller *c)
 	snprintf(bound, sizeof(bound), "%.*s.%d", n, c->control_path, (int)getpid());
 	if (sock_listen_unix(bound, SOCKET_MODE, BACKLOG, &fd) != 0)
 		fatal("run_dir: %s cannot be made: %s", bound, strerror(errno));
-	if (admin_open(c->child.loop, fd, ADMIN_CONTROL, routes_handle, &c->desk, &c->control) !=
+	if (admin_open(c->child.loop, fd, ADMIN_CONTROL, routes_handle, &c->office, &c->control) !=
 	    0) {
 		unlink(bound);
 		fatal("no HTTP server for %s: %s", c->control_path, strerror(errno));
@@ -209,9 +211,12 @@ drain_step(void *arg)
 {
 	struct controller *c = arg;
 	uint64_t spent_ms = loop_ms(c->child.loop) - c->drain_since_ms;
+	bool waits;
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
-	if ((spent_ms >= c->drain_least_ms && count_running(c) == 0) || spent_ms >= DRAIN_MOST_MS)
+	waits = spent_ms < c->drain_least_ms || count_running(c) > 0 ||
+		(spans_waiting(c->office.spans) > 0 && spent_ms < SPANS_LEAVE_MS);
+	if (!waits || spent_ms >= DRAIN_MOST_MS)
 		loop_stop(c->child.loop);
 }
 
@@ -227,12 +232,12 @@ drain(void *arg)
 		return;
 	c->drain_since_ms = loop_ms(c->child.loop);
 	loop_timer_stop(&c->store_timer); /* or it would start them */
-	keysets_stop(c->desk.keysets);
-	ship_stop(c->desk.ship);
-	spans_stop(c->desk.spans);
+	keysets_stop(c->office.keysets);
+	ship_stop(c->office.ship);
+	spans_leave(c->office.spans);
 	if (has_successor(c)) {
-		history_stop(c->desk.history); /* the successor goes on with it */
-		routes_replaced(&c->desk);
+		history_stop(c->office.history); /* the successor goes on with it */
+		routes_replaced(&c->office);
 		c->drain_least_ms = DRAIN_LEAST_MS;
 		admin_quiesce(c->control);
 		if (c->tcp != NULL)
@@ -248,16 +253,24 @@ pass_reloaded(void *arg, const struct leash_reloaded *answer)
 	struct controller *c = arg;
 
 	CHECK_MAGIC(c, CONTROLLER_MAGIC);
-	routes_reloaded(&c->desk, answer);
+	routes_reloaded(&c->office, answer);
 }
 
 static void
 list_providers(void *arg, json_t *list)
 {
-	const struct desk *d = arg;
+	const struct office *o = arg;
 
-	keysets_show(d->keysets, list);
-	signer_show(d->signer, list);
+	keysets_show(o->keysets, list);
+	signer_show(o->signer, list);
+}
+
+static void
+list_certificates(void *arg, json_t *list)
+{
+	const struct office *o = arg;
+
+	certificates_show(o->certificates, list);
 }
 
 static void
@@ -273,6 +286,7 @@ start(struct controller *c, const struct options *o)
 		.parent = (pid_t)o->parent,
 	};
 	struct segment *segment;
+	struct counters_slot *counters;
 
 	c->conf = load_conf(o);
 	if (log_open(c->conf->log_file.p, c->conf->log_level, c->conf->log_format) != 0)
@@ -280,6 +294,7 @@ start(struct controller *c, const struct options *o)
 	if (o->row >= SEGMENT_PROCS || segment_attach_fd((int)o->segment_fd, &segment) != 0)
 		fatal("the shared segment cannot be attached");
 	child_enter(&c->child, &seat, segment);
+	counters = &segment_counters(segment)[o->row];
 	c->child.drain = drain;
 	c->child.reloaded = pass_reloaded;
 	c->child.arg = c;
@@ -288,40 +303,42 @@ start(struct controller *c, const struct options *o)
 	c->view.state_dir = c->conf->state_dir.p;
 	c->view.generation = (unsigned)o->generation;
 	c->certificates = certificates_read(c->conf);
-	c->desk = (struct desk){.conf = c->conf,
+	c->office =
+		(struct office){.conf = c->conf,
 				.view = &c->view,
 				.asks = &c->asks,
 				.child = &c->child,
 				.keysets = keysets_new(c->conf, c->child.loop, &c->asks, &c->view),
 				.signer = signer_new(c->conf, &c->asks, &c->view),
 				.certificates = c->certificates,
-				.ship = ship_new(c->conf, c->child.loop, &c->asks),
-				.spans = spans_new(c->conf, c->child.loop)};
-	if (c->desk.keysets == NULL || c->desk.signer == NULL || c->certificates == NULL ||
-	    c->desk.ship == NULL || c->desk.spans == NULL ||
-	    history_new(&c->view, c->conf->run_dir.p, &c->desk.history) != 0)
+				.ship = ship_new(c->conf, c->child.loop, &c->asks, counters),
+				.spans = spans_new(c->conf, c->child.loop, segment, counters)};
+	if (c->office.keysets == NULL || c->office.signer == NULL || c->certificates == NULL ||
+	    c->office.ship == NULL || c->office.spans == NULL ||
+	    history_new(&c->view, c->conf->run_dir.p, &c->office.history) != 0)
 		fatal("out of memory");
-	c->desk.overview = (struct overview){.view = &c->view,
-					     .history = c->desk.history,
-					     .audited = c->conf->audit.enabled,
-					     .providers = list_providers,
-					     .arg = &c->desk};
+	c->office.overview = (struct overview){.view = &c->view,
+					       .history = c->office.history,
+					       .audited = c->conf->audit.enabled,
+					       .providers = list_providers,
+					       .certificates = list_certificates,
+					       .arg = &c->office};
 }
 
 static void
 finish(struct controller *c)
 {
-	routes_close(&c->desk);
-	keysets_stop(c->desk.keysets);
-	ship_stop(c->desk.ship);
+	routes_close(&c->office);
+	keysets_stop(c->office.keysets);
+	ship_stop(c->office.ship);
 	asks_close(&c->asks);
-	keysets_free(&c->desk.keysets);
-	signer_free(&c->desk.signer);
-	overview_close(&c->desk.overview);
-	history_free(&c->desk.history);
+	keysets_free(&c->office.keysets);
+	signer_free(&c->office.signer);
+	overview_close(&c->office.overview);
+	history_free(&c->office.history);
 	certificates_free(&c->certificates);
-	ship_free(&c->desk.ship);
-	spans_free(&c->desk.spans);
+	ship_free(&c->office.ship);
+	spans_free(&c->office.spans);
 	loop_timer_stop(&c->store_timer);
 	loop_timer_stop(&c->drain_timer);
 	admin_close(&c->tcp);
@@ -345,7 +362,7 @@ main(int argc, char **argv)
 	open_store(&c);
 	open_tcp(&c);
 	open_control(&c);
-	history_start(c.desk.history, c.child.loop);
+	history_start(c.office.history, c.child.loop);
 	child_ready(&c.child);
 	loop_run(c.child.loop);
 	finish(&c);

@@ -1,5 +1,6 @@
 /*
- * Rows of the table of metrics (metrics_table.h): tokens, processes, configuration, store, audit.
+ * Rows of the table of metrics (metrics_table.h): tokens, processes, configuration, store, audit,
+ * traces.
  */
 #pragma once
 
@@ -75,5 +76,20 @@
 	X(spark_gateway_audit_synced_age_seconds, gauge,	"",	synced_age,	0, \
 		"Time since all audit records known were on the disk; missing when there was none") \
 	X(spark_gateway_audit_sync_seconds,	histogram,	"",	keeper_times,	1, \
-		"Time that a sync of the audit file took")
+		"Time that a sync of the audit file took") \
+	X(spark_gateway_audit_ship_pending_files, gauge,	"",	shipping,	SCRAPE_PENDING, \
+		"Sealed audit files that the store does not have yet; missing without audit.ship") \
+	X(spark_gateway_audit_ship_pending_bytes, gauge,	"",	shipping,	SCRAPE_PENDING_BYTES, \
+		"Bytes of these files; missing without audit.ship") \
+	X(spark_gateway_audit_ship_files_total,	counter,	"",	counter,	COUNTER_ship_files, \
+		"Audit files shipped") \
+	X(spark_gateway_audit_ship_failures_total, counter,	"",	counter,	COUNTER_ship_failures, \
+		"Attempts to ship an audit file that failed") \
+	X(spark_gateway_audit_ship_last_success_timestamp_seconds, gauge, "", shipping,	SCRAPE_SUCCESS, \
+		"When the last audit file was shipped; missing when there was none") \
+	/* traces */ \
+	X(spark_gateway_spans_sent_total,	counter,	"",	counter,	COUNTER_spans_sent, \
+		"Spans that the collector took") \
+	X(spark_gateway_spans_dropped_total,	counter,	"",	counter,	COUNTER_spans_dropped, \
+		"Spans that no collector took in time")
 /* clang-format on */

@@ -9,6 +9,7 @@
 #include "controller/keysets.h"
 #include "controller/metrics.h"
 #include "controller/rollout_routes.h"
+#include "controller/ship.h"
 #include "controller/signer.h"
 #include "lib/log.h"
 #include "policy/rollout.h"
@@ -41,33 +42,36 @@ answer_gzip(struct admin_request *q, struct buf *page)
 }
 
 static int
-make_page(struct desk *d, struct str without, struct buf *page)
+make_page(struct office *o, struct str without, struct buf *page)
 {
 	int live = ROLLOUT_CONFIGURED, err;
 	json_t *providers = json_array();
-	struct scrape_from from = {.conf = d->conf,
-				   .view = d->view,
-				   .certificates = d->certificates,
+	struct ship_numbers shipping;
+	struct scrape_from from = {.conf = o->conf,
+				   .view = o->view,
+				   .certificates = o->certificates,
 				   .providers = providers};
 
-	if (rollout_routes_live(d->view, &live) != 0)
+	if (rollout_routes_live(o->view, &live) != 0)
 		live = ROLLOUT_CONFIGURED;
-	from.rollout = rollout_percent(d->conf, live);
-	keysets_show(d->keysets, providers);
-	signer_show(d->signer, providers);
+	if (ship_numbers(o->ship, &shipping))
+		from.shipping = &shipping;
+	from.rollout = rollout_percent(o->conf, live);
+	keysets_show(o->keysets, providers);
+	signer_show(o->signer, providers);
 	err = metrics_page(&from, without, page);
 	json_decref(providers);
 	return err;
 }
 
 void
-metrics_route_show(struct desk *d, struct admin_request *q)
+metrics_route_show(struct office *o, struct admin_request *q)
 {
 	struct buf page;
 	int err;
 
 	buf_init(&page, METRICS_PAGE_MAX);
-	err = make_page(d, admin_value(q, "without"), &page);
+	err = make_page(o, admin_value(q, "without"), &page);
 	if (err != 0) {
 		buf_free(&page);
 		log_error(NULL, "no page of metrics: %s", err_text(err));

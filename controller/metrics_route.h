@@ -4,6 +4,6 @@
  */
 #pragma once
 #include "controller/admin.h"
-#include "controller/desk.h"
+#include "controller/office.h"
 
-void metrics_route_show(struct desk *, struct admin_request *);
+void metrics_route_show(struct office *, struct admin_request *);

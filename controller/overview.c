@@ -1,6 +1,6 @@
 /*
  * The overview: the views that there are, the metrics of all processes added up by pair of team and
- * env, the state of the audit, the history.
+ * env, the state of the audit, key sets and certificates, the history.
  *
  * Rates and percentiles are made by the reader, out of two answers: counts only grow. Buckets are
  * each bucket's own count.
@@ -134,6 +134,16 @@ show_providers(const struct overview *o)
 	return list;
 }
 
+static json_t *
+show_certificates(const struct overview *o)
+{
+	json_t *list = json_array();
+
+	if (o->certificates != NULL)
+		o->certificates(o->arg, list);
+	return list;
+}
+
 /* null: the store cannot be read yet. */
 static json_t *
 rows_of(struct view *v, int (*view)(struct view *, json_t **))
@@ -159,6 +169,7 @@ make(struct overview *o)
 	json_object_set_new(json, "teams", show_teams(o->view));
 	json_object_set_new(json, "audit", show_audit(o));
 	json_object_set_new(json, "providers", show_providers(o));
+	json_object_set_new(json, "certificates", show_certificates(o));
 	json_object_set_new(json, "history",
 			    o->history != NULL ? history_show(o->history) : json_null());
 	return json;

@@ -16,8 +16,10 @@ struct overview {
 	struct view *view;
 	const struct history *history;
 	bool audited; /* audit.enabled */
-	/* Appends {"name", "type", "keys", "fetched_ms", "failures", …} of each provider. */
+	/* Either may be NULL. Appends {"name", "type", "keys", "fetched_ms", "failures", …} of each
+	 * provider. */
 	void (*providers)(void *arg, json_t *list);
+	void (*certificates)(void *arg, json_t *list); /* as certificates_show() */
 	void *arg;
 	json_t *last;
 	uint64_t made_ms; /* of it; clock_ms() */

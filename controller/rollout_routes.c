@@ -49,14 +49,14 @@ describe(const struct conf *conf, int live)
 }
 
 void
-rollout_routes_show(struct desk *d, struct admin_request *q)
+rollout_routes_show(struct office *o, struct admin_request *q)
 {
 	int live;
 
-	if (rollout_routes_live(d->view, &live) != 0)
+	if (rollout_routes_live(o->view, &live) != 0)
 		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the store cannot be read");
 	else
-		admin_answer(q, MHD_HTTP_OK, describe(d->conf, live));
+		admin_answer(q, MHD_HTTP_OK, describe(o->conf, live));
 }
 
 /* null: as configured again. */
@@ -77,11 +77,11 @@ read_percent(const json_t *body, int *ret)
 }
 
 static void
-ask(struct desk *d, struct admin_request *q, int live)
+ask(struct office *o, struct admin_request *q, int live)
 {
 	struct keeper_rollout m = {.head.type = KEEPER_ROLLOUT, .percent = live};
 	struct act act = {.request = q};
-	json_t *answer = describe(d->conf, live);
+	json_t *answer = describe(o->conf, live);
 
 	act.answer = json_dumps(answer, JSON_COMPACT);
 	json_decref(answer);
@@ -93,11 +93,11 @@ ask(struct desk *d, struct admin_request *q, int live)
 		snprintf(act.what, sizeof(act.what), "rollout reset");
 	else
 		snprintf(act.what, sizeof(act.what), "rollout set %d", live);
-	acts_ask(d->asks, &act, &m, sizeof(m));
+	acts_ask(o->asks, &act, &m, sizeof(m));
 }
 
 void
-rollout_routes_set(struct desk *d, struct admin_request *q)
+rollout_routes_set(struct office *o, struct admin_request *q)
 {
 	json_t *body = acts_body(q);
 	int live;
@@ -105,7 +105,7 @@ rollout_routes_set(struct desk *d, struct admin_request *q)
 	if (body == NULL)
 		return;
 	if (read_percent(body, &live))
-		ask(d, q, live);
+		ask(o, q, live);
 	else
 		admin_refuse(q, MHD_HTTP_BAD_REQUEST, "{\"percent\": 0 to 100, or null} expected");
 	json_decref(body);

@@ -25,15 +25,15 @@
 #define SUCCESSOR_MS 5000u
 
 static void
-show_health(struct desk *d, struct admin_request *q)
+show_health(struct office *o, struct admin_request *q)
 {
 	admin_answer_text(q, MHD_HTTP_OK, "ok\n");
 }
 
 static void
-show_ready(struct desk *d, struct admin_request *q)
+show_ready(struct office *o, struct admin_request *q)
 {
-	json_t *missing = view_missing(d->view);
+	json_t *missing = view_missing(o->view);
 	bool ready = json_array_size(missing) == 0;
 
 	admin_answer(q, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
@@ -41,25 +41,25 @@ show_ready(struct desk *d, struct admin_request *q)
 }
 
 static void
-show_status(struct desk *d, struct admin_request *q)
+show_status(struct office *o, struct admin_request *q)
 {
-	json_t *status = view_status(d->view), *providers = json_array();
+	json_t *status = view_status(o->view), *providers = json_array();
 
-	d->overview.providers(d->overview.arg, providers);
+	o->overview.providers(o->overview.arg, providers);
 	json_object_set_new(status, "providers", providers);
-	json_object_set_new(status, "shipping", ship_show(d->ship));
-	json_object_set_new(status, "tracing", spans_show(d->spans));
+	json_object_set_new(status, "shipping", ship_show(o->ship));
+	json_object_set_new(status, "tracing", spans_show(o->spans));
 	admin_answer(q, MHD_HTTP_OK, status);
 }
 
 static void
-show_overview(struct desk *d, struct admin_request *q)
+show_overview(struct office *o, struct admin_request *q)
 {
-	admin_answer(q, MHD_HTTP_OK, overview_show(&d->overview));
+	admin_answer(q, MHD_HTTP_OK, overview_show(&o->overview));
 }
 
 static void
-show_page(struct desk *d, struct admin_request *q)
+show_page(struct office *o, struct admin_request *q)
 {
 	const char *policy = site_policy();
 
@@ -81,25 +81,25 @@ answer_view(struct admin_request *q, int err, json_t *json)
 }
 
 static void
-show_clusters(struct desk *d, struct admin_request *q)
+show_clusters(struct office *o, struct admin_request *q)
 {
 	json_t *json = NULL;
-	int err = view_clusters(d->view, &json);
+	int err = view_clusters(o->view, &json);
 
 	answer_view(q, err, json);
 }
 
 static void
-show_drivers(struct desk *d, struct admin_request *q)
+show_drivers(struct office *o, struct admin_request *q)
 {
 	json_t *json = NULL;
-	int err = view_drivers(d->view, &json);
+	int err = view_drivers(o->view, &json);
 
 	answer_view(q, err, json);
 }
 
 static void
-show_sessions(struct desk *d, struct admin_request *q)
+show_sessions(struct office *o, struct admin_request *q)
 {
 	struct query query;
 	const char *words;
@@ -110,12 +110,12 @@ show_sessions(struct desk *d, struct admin_request *q)
 		admin_refuse(q, MHD_HTTP_BAD_REQUEST, words);
 		return;
 	}
-	err = page_sessions(d->view, &query, &json);
+	err = page_sessions(o->view, &query, &json);
 	answer_view(q, err, json);
 }
 
 static void
-set_drain(struct desk *d, struct admin_request *q, bool drain)
+set_drain(struct office *o, struct admin_request *q, bool drain)
 {
 	struct keeper_drain message = {.head.type = KEEPER_DRAIN, .drain = drain};
 	struct act act = {.request = q,
@@ -135,25 +135,25 @@ set_drain(struct desk *d, struct admin_request *q, bool drain)
 		str_copy(message.name, sizeof(message.name), (struct str){name, size});
 		snprintf(act.what, sizeof(act.what), "driver %s %s", drain ? "drain" : "undrain",
 			 message.name);
-		acts_ask(d->asks, &act, &message, sizeof(message));
+		acts_ask(o->asks, &act, &message, sizeof(message));
 	}
 	json_decref(body);
 }
 
 static void
-drain_driver(struct desk *d, struct admin_request *q)
+drain_driver(struct office *o, struct admin_request *q)
 {
-	set_drain(d, q, true);
+	set_drain(o, q, true);
 }
 
 static void
-undrain_driver(struct desk *d, struct admin_request *q)
+undrain_driver(struct office *o, struct admin_request *q)
 {
-	set_drain(d, q, false);
+	set_drain(o, q, false);
 }
 
 static void
-close_session(struct desk *d, struct admin_request *q)
+close_session(struct office *o, struct admin_request *q)
 {
 	struct keeper_close message = {.head.type = KEEPER_CLOSE};
 	struct act act = {.request = q, .counted = "closed", .nobody = "there is no such session"};
@@ -176,30 +176,30 @@ close_session(struct desk *d, struct admin_request *q)
 		message.key.user_len = (uint16_t)user_size;
 		snprintf(act.what, sizeof(act.what), "session close %s%s%s",
 			 uuid_text(message.key.id, text), user_size > 0 ? " of user " : "", user);
-		acts_ask(d->asks, &act, &message, sizeof(message));
+		acts_ask(o->asks, &act, &message, sizeof(message));
 	}
 	json_decref(body);
 }
 
 static void
-answer_reload(struct desk *d, unsigned status, json_t *json)
+answer_reload(struct office *o, unsigned status, json_t *json)
 {
-	struct admin_request *q = d->reloading;
+	struct admin_request *q = o->reloading;
 
-	d->reloading = NULL;
-	d->reloaded = false;
-	loop_timer_stop(&d->reload_timer);
+	o->reloading = NULL;
+	o->reloaded = false;
+	loop_timer_stop(&o->reload_timer);
 	admin_answer(q, status, json);
 }
 
 static void
 give_up_reload(void *arg)
 {
-	struct desk *d = arg;
+	struct office *o = arg;
 
-	log_warn(admin_peer(d->reloading), "reload: the supervisor does not answer");
-	record_act(d->asks, "reload", admin_peer(d->reloading), "the supervisor does not answer");
-	answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
+	log_warn(admin_peer(o->reloading), "reload: the supervisor does not answer");
+	record_act(o->asks, "reload", admin_peer(o->reloading), "the supervisor does not answer");
+	answer_reload(o, MHD_HTTP_SERVICE_UNAVAILABLE,
 		      json_pack("{s:[s]}", "errors", "the supervisor does not answer"));
 }
 
@@ -210,18 +210,18 @@ tell_reloaded(void *arg)
 }
 
 static void
-reload(struct desk *d, struct admin_request *q)
+reload(struct office *o, struct admin_request *q)
 {
-	if (d->reloading != NULL) {
+	if (o->reloading != NULL) {
 		admin_refuse(q, MHD_HTTP_CONFLICT, "a reload is under way already");
 		return;
 	}
-	if (child_ask_reload(d->child) != 0) {
+	if (child_ask_reload(o->child) != 0) {
 		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the supervisor cannot be asked now");
 		return;
 	}
-	d->reloading = q;
-	loop_timer_start(d->child->loop, &d->reload_timer, ROUTES_RELOAD_MS, 0, give_up_reload, d);
+	o->reloading = q;
+	loop_timer_start(o->child->loop, &o->reload_timer, ROUTES_RELOAD_MS, 0, give_up_reload, o);
 }
 
 static json_t *
@@ -243,49 +243,49 @@ split_lines(struct str words)
 /* Whoever asks something after the reload must not be answered by us, who still have the old
  * configuration: the reload is over when somebody else answers at the socket. */
 static void
-wait_for_successor(struct desk *d)
+wait_for_successor(struct office *o)
 {
-	d->reloaded = true;
-	loop_timer_start(d->child->loop, &d->reload_timer, SUCCESSOR_MS, 0, tell_reloaded, d);
+	o->reloaded = true;
+	loop_timer_start(o->child->loop, &o->reload_timer, SUCCESSOR_MS, 0, tell_reloaded, o);
 }
 
 void
-routes_reloaded(struct desk *d, const struct leash_reloaded *answer)
+routes_reloaded(struct office *o, const struct leash_reloaded *answer)
 {
 	struct str words = {answer->words, strnlen(answer->words, sizeof(answer->words))};
 
-	if (d->reloading == NULL)
+	if (o->reloading == NULL)
 		return; /* a SIGHUP, or the asker was told of a time-out */
-	log_info(admin_peer(d->reloading), "reload: %s", answer->failed ? "refused" : "done");
-	record_act(d->asks, "reload", admin_peer(d->reloading),
+	log_info(admin_peer(o->reloading), "reload: %s", answer->failed ? "refused" : "done");
+	record_act(o->asks, "reload", admin_peer(o->reloading),
 		   answer->failed ? answer->words : NULL);
 	if (answer->failed)
-		answer_reload(d, MHD_HTTP_CONFLICT,
+		answer_reload(o, MHD_HTTP_CONFLICT,
 			      json_pack("{s:o}", "errors", split_lines(words)));
 	else
-		wait_for_successor(d);
+		wait_for_successor(o);
 }
 
 void
-routes_replaced(struct desk *d)
+routes_replaced(struct office *o)
 {
-	if (d->reloaded)
-		tell_reloaded(d);
+	if (o->reloaded)
+		tell_reloaded(o);
 }
 
 void
-routes_close(struct desk *d)
+routes_close(struct office *o)
 {
-	routes_replaced(d);
-	if (d->reloading != NULL)
-		answer_reload(d, MHD_HTTP_SERVICE_UNAVAILABLE,
+	routes_replaced(o);
+	if (o->reloading != NULL)
+		answer_reload(o, MHD_HTTP_SERVICE_UNAVAILABLE,
 			      json_pack("{s:[s]}", "errors", "the gateway is going down"));
 }
 
 struct route {
 	const char *method, *path;
 	unsigned doors;
-	void (*run)(struct desk *, struct admin_request *);
+	void (*run)(struct office *, struct admin_request *);
 };
 
 static const struct route table[] = {

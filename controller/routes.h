@@ -5,11 +5,11 @@
  */
 #pragma once
 #include "controller/admin.h"
-#include "controller/desk.h"
+#include "controller/office.h"
 
 #define ROUTES_RELOAD_MS 120000u /* the supervisor has its own, shorter limits */
 
-void routes_handle(void *desk, struct admin_request *);		    /* fits admin_open() */
-void routes_reloaded(struct desk *, const struct leash_reloaded *); /* the supervisor's answer */
-void routes_replaced(struct desk *);				    /* a successor is there */
-void routes_close(struct desk *);				    /* answers who still waits */
+void routes_handle(void *office, struct admin_request *);		    /* fits admin_open() */
+void routes_reloaded(struct office *, const struct leash_reloaded *); /* the supervisor's answer */
+void routes_replaced(struct office *);				    /* a successor is there */
+void routes_close(struct office *);				    /* answers who still waits */

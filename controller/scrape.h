@@ -13,11 +13,13 @@
 #include "shm/metrics.h"
 
 struct certificates;
+struct ship_numbers;
 
 struct scrape_from {
 	const struct conf *conf;
 	struct view *view;
 	const struct certificates *certificates; /* NULL: none */
+	const struct ship_numbers *shipping;	 /* NULL: there is no store for audit files */
 	json_t *providers;			 /* rows as keysets_show() makes them */
 	int rollout;				 /* percent */
 };
@@ -33,6 +35,7 @@ enum scrape_driver {
 enum scrape_provider { SCRAPE_KEYS, SCRAPE_KEYS_AGE, SCRAPE_FAILURES };
 enum scrape_process { SCRAPE_ALIVE, SCRAPE_BEAT };
 enum scrape_configured { SCRAPE_CONNECTIONS, SCRAPE_GENERATION, SCRAPE_ROLLOUT };
+enum scrape_shipping { SCRAPE_PENDING, SCRAPE_PENDING_BYTES, SCRAPE_SUCCESS };
 enum scrape_rings { SCRAPE_LOST, SCRAPE_FILL };
 
 struct scrape_histogram {
@@ -85,7 +88,8 @@ struct scrape_histogram scrape_read(const struct metrics_histogram *);
 	X(keeper)                                                                              \
 	X(keeper_times)                                                                        \
 	X(rings)                                                                               \
-	X(synced_age)
+	X(synced_age)                                                                          \
+	X(shipping)
 #define SCRAPE_DECLARE(source) void scrape_##source(struct scrape *, unsigned what);
 SCRAPE_SOURCES(SCRAPE_DECLARE)
 #undef SCRAPE_DECLARE

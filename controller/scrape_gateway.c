@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "controller/certificates.h"
 #include "controller/scrape.h"
+#include "controller/ship.h"
 #include "lib/panic.h"
 #include "shm/procs.h"
 #include "shm/ring.h"
@@ -270,4 +271,21 @@ scrape_synced_age(struct scrape *s, unsigned what)
 
 	if (synced_ms != 0)
 		exposition_value(&s->x, age_ms(s->wall_ms, synced_ms), MS);
+}
+
+void
+scrape_shipping(struct scrape *s, unsigned what)
+{
+	const struct ship_numbers *n = s->from->shipping;
+
+	if (n == NULL)
+		return;
+	switch ((enum scrape_shipping)what) {
+	case SCRAPE_PENDING: exposition_value(&s->x, n->pending, 0); break;
+	case SCRAPE_PENDING_BYTES: exposition_value(&s->x, n->pending_bytes, 0); break;
+	case SCRAPE_SUCCESS:
+		if (n->success_ms != 0)
+			exposition_value(&s->x, n->success_ms, MS);
+		break;
+	}
 }

@@ -65,6 +65,17 @@ look(int folder, const struct shipped *shipped, struct sealed *ret)
 	return 0;
 }
 
+/* The list is written anew for each file. */
+static uint64_t
+listed_ms(int folder)
+{
+	struct stat st;
+
+	if (fstatat(folder, SHIPPED_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return 0;
+	return (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
+}
+
 int
 sealed_look(const char *state_dir, struct sealed *ret)
 {
@@ -76,6 +87,7 @@ sealed_look(const char *state_dir, struct sealed *ret)
 		return errno == ENOENT ? 0 : err;
 	err = shipped_read(folder, &shipped);
 	if (err == 0) {
+		ret->listed_ms = listed_ms(folder);
 		err = look(folder, &shipped, ret);
 		shipped_free(&shipped);
 	}

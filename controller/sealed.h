@@ -14,6 +14,7 @@
 struct sealed {
 	unsigned count; /* files that wait */
 	uint64_t bytes;
+	uint64_t listed_ms; /* when one was last written down as shipped (wall clock); 0: never */
 	char first[CHAIN_NAME_MAX]; /* the oldest of them, "" when there is none */
 };
 

@@ -13,6 +13,7 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "shm/counters.h"
 
 #define SHIP_MAGIC 0x73686970u
 #define LOOK_MS	   2000u
@@ -24,6 +25,7 @@ struct ship {
 	const struct conf *conf;
 	struct loop *loop;
 	struct asks *asks;
+	struct counters_slot *counters;
 	struct store *store; /* NULL: nothing is shipped */
 	enum state state;
 	bool stopped;
@@ -52,6 +54,7 @@ fail(struct ship *s, const char *words)
 
 	hash_key_random(&any);
 	str_copy(s->error, sizeof(s->error), str_from(words));
+	counters_add(s->counters, COUNTER_ship_failures, 1);
 	if (s->failures++ == 0)
 		log_warn(NULL, "audit: %s cannot be shipped: %s; files wait", s->name, words);
 	else
@@ -79,6 +82,7 @@ on_told(void *arg, int err, const struct keeper_done *answer)
 	log_debug(NULL, "audit: shipped %s as %s", s->name, s->object);
 	s->failures = 0;
 	s->shipped++;
+	counters_add(s->counters, COUNTER_ship_files, 1);
 	s->success_ms = clock_wall_ms();
 	wait_for(s, 0);
 }
@@ -124,12 +128,15 @@ static void
 look(void *arg)
 {
 	struct ship *s = arg;
+	struct sealed found;
 	int err;
 
 	CHECK_MAGIC(s, SHIP_MAGIC);
 	ASSERT(s->state == SHIP_IDLE);
-	err = sealed_look(s->conf->state_dir.p, &s->waiting);
-	if (err != 0) {
+	err = sealed_look(s->conf->state_dir.p, &found);
+	if (err == 0)
+		s->waiting = found;
+	if (err != 0) { /* as many wait as before */
 		str_copy(s->name, sizeof(s->name), STR("a file"));
 		fail(s, "the folder cannot be read");
 	} else if (s->waiting.count == 0) {
@@ -140,7 +147,8 @@ look(void *arg)
 }
 
 struct ship *
-ship_new(const struct conf *conf, struct loop *loop, struct asks *asks)
+ship_new(const struct conf *conf, struct loop *loop, struct asks *asks,
+	 struct counters_slot *counters)
 {
 	struct ship *s = calloc(1, sizeof(*s));
 
@@ -150,6 +158,7 @@ ship_new(const struct conf *conf, struct loop *loop, struct asks *asks)
 	s->conf = conf;
 	s->loop = loop;
 	s->asks = asks;
+	s->counters = counters;
 	if (!conf->audit.has_ship)
 		return s;
 	s->store = store_new(&conf->audit.ship, loop, on_sent, s);
@@ -191,17 +200,32 @@ ship_free(struct ship **ret)
 	free(s);
 }
 
+bool
+ship_numbers(const struct ship *s, struct ship_numbers *ret)
+{
+	CHECK_MAGIC(s, SHIP_MAGIC);
+	if (s->store == NULL)
+		return false;
+	*ret = (struct ship_numbers){
+		.pending = s->waiting.count,
+		.pending_bytes = s->waiting.bytes,
+		.success_ms = s->success_ms != 0 ? s->success_ms : s->waiting.listed_ms,
+	};
+	return true;
+}
+
 json_t *
 ship_show(const struct ship *s)
 {
+	struct ship_numbers n;
 	json_t *row;
 
 	CHECK_MAGIC(s, SHIP_MAGIC);
-	if (s->store == NULL)
+	if (!ship_numbers(s, &n))
 		return json_null();
-	row = json_pack("{s:I, s:I, s:I, s:I, s:I, s:i}", "pending", (json_int_t)s->waiting.count,
-			"pending_bytes", (json_int_t)s->waiting.bytes, "shipped",
-			(json_int_t)s->shipped, "success_ms", (json_int_t)s->success_ms, "tried_ms",
+	row = json_pack("{s:I, s:I, s:I, s:I, s:I, s:i}", "pending", (json_int_t)n.pending,
+			"pending_bytes", (json_int_t)n.pending_bytes, "shipped",
+			(json_int_t)s->shipped, "success_ms", (json_int_t)n.success_ms, "tried_ms",
 			(json_int_t)s->tried_ms, "failures", (int)s->failures);
 	json_object_set_new(row, "error", s->failures > 0 ? json_string(s->error) : json_null());
 	return row;

@@ -13,12 +13,16 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "shm/chain.h"
+#include "shm/counters.h"
+#include "shm/segment.h"
 
 #define SPANS_MAGIC 0x7370616eu
 #define POLL_MS	    250
 #define POST_MS	    10000L
+#define LEAVING_MS  200 /* until the next try, when there is not much time */
 #define URL_SIZE    1152
 #define GATEWAY	    256
+#define LAST_PIECES 64 /* of the file, before it leaves: what comes behind is the successor's */
 #define WORDS	    (CURL_ERROR_SIZE + 32)
 
 struct spans {
@@ -27,6 +31,9 @@ struct spans {
 	struct loop *loop;
 	struct tail *tail;
 	struct web *web;
+	_Atomic uint64_t *seq; /* of the last record that was looked at, by whomever */
+	struct counters_slot *counters;
+	bool leaving;
 	struct loop_timer poll, flush;
 	json_t *queue, *batch; /* batch: NULL when nothing is on its way */
 	char gateway[GATEWAY], url[URL_SIZE];
@@ -65,6 +72,7 @@ static void
 drop(struct spans *s, size_t count)
 {
 	s->dropped += count;
+	counters_add(s->counters, COUNTER_spans_dropped, (int64_t)count);
 }
 
 static void
@@ -89,7 +97,7 @@ fail(struct spans *s, const char *words, bool again)
 		drop(s, json_array_size(s->batch));
 		forget_batch(s);
 	}
-	plan_flush(s, backoff_retry_ms(s->failures, any.k0));
+	plan_flush(s, s->leaving ? LEAVING_MS : backoff_retry_ms(s->failures, any.k0));
 }
 
 static void
@@ -100,9 +108,11 @@ succeed(struct spans *s)
 			 (unsigned long long)s->dropped);
 	s->failures = 0;
 	s->exported += json_array_size(s->batch);
+	counters_add(s->counters, COUNTER_spans_sent, (int64_t)json_array_size(s->batch));
 	forget_batch(s);
 	if (json_array_size(s->queue) > 0)
-		plan_flush(s, json_array_size(s->queue) >= SPANS_BATCH ? 0 : SPANS_MS);
+		plan_flush(s,
+			   s->leaving || json_array_size(s->queue) >= SPANS_BATCH ? 0 : SPANS_MS);
 }
 
 /* The specification's list of what is worth another try. */
@@ -195,11 +205,26 @@ on_flush(void *arg)
 
 /* ---- collecting ---- */
 
+/* While there are two controllers both see each line. */
+static bool
+is_mine(struct spans *s, struct str line)
+{
+	uint64_t seen = atomic_load(s->seq);
+	struct chain_line parsed;
+
+	if (chain_parse(line, &parsed) != 0 || parsed.is_seal)
+		return false;
+	while (parsed.seq > seen)
+		if (atomic_compare_exchange_weak(s->seq, &seen, parsed.seq))
+			return true;
+	return false;
+}
+
 static void
 take_line(struct spans *s, struct str line)
 {
-	json_t *span = otlp_span(line, s->conf->sample);
 	size_t waiting = json_array_size(s->queue);
+	json_t *span = is_mine(s, line) ? otlp_span(line, s->conf->sample) : NULL;
 
 	if (span == NULL)
 		return;
@@ -218,16 +243,26 @@ take_line(struct spans *s, struct str line)
 		plan_flush(s, 0);
 }
 
+/* False: that was all there is. */
+static bool
+collect(struct spans *s)
+{
+	struct str line;
+	bool more = false;
+
+	while (tail_next(s->tail, &line, &more) == 0)
+		take_line(s, line);
+	return more;
+}
+
 static void
 on_poll(void *arg)
 {
 	struct spans *s = arg;
-	struct str line;
-	bool more = false;
+	bool more;
 
 	CHECK_MAGIC(s, SPANS_MAGIC);
-	while (tail_next(s->tail, &line, &more) == 0)
-		take_line(s, line);
+	more = collect(s);
 	loop_timer_start(s->loop, &s->poll, more ? 0 : POLL_MS, 0, on_poll, s);
 }
 
@@ -244,7 +279,8 @@ make_url(struct spans *s)
 }
 
 struct spans *
-spans_new(const struct conf *conf, struct loop *loop)
+spans_new(const struct conf *conf, struct loop *loop, struct segment *segment,
+	  struct counters_slot *counters)
 {
 	struct spans *s = calloc(1, sizeof(*s));
 
@@ -252,6 +288,8 @@ spans_new(const struct conf *conf, struct loop *loop)
 		return NULL;
 	s->magic = SPANS_MAGIC;
 	s->loop = loop;
+	s->seq = segment_spans_seq(segment);
+	s->counters = counters;
 	if (!conf->audit.has_tracing)
 		return s;
 	s->conf = &conf->audit.tracing;
@@ -267,13 +305,40 @@ spans_new(const struct conf *conf, struct loop *loop)
 	return s;
 }
 
+/* A batch that has failed is tried at once. */
 void
-spans_stop(struct spans *s)
+spans_leave(struct spans *s)
 {
 	CHECK_MAGIC(s, SPANS_MAGIC);
+	if (s->conf == NULL || s->leaving)
+		return;
+	s->leaving = true;
+	loop_timer_stop(&s->poll);
+	for (unsigned i = 0; i < LAST_PIECES && collect(s); i++)
+		;
+	plan_flush(s, 0);
+}
+
+size_t
+spans_waiting(const struct spans *s)
+{
+	CHECK_MAGIC(s, SPANS_MAGIC);
+	return json_array_size(s->queue) + json_array_size(s->batch);
+}
+
+/* Of a request under way nobody knows any more whether it arrived. */
+static void
+stop(struct spans *s)
+{
+	size_t waiting = spans_waiting(s);
+
 	loop_timer_stop(&s->poll);
 	loop_timer_stop(&s->flush);
 	end_request(s);
+	if (waiting == 0)
+		return;
+	drop(s, waiting);
+	log_warn(NULL, "tracing: %zu spans were not sent before the end, and are dropped", waiting);
 }
 
 void
@@ -285,7 +350,7 @@ spans_free(struct spans **ret)
 		return;
 	CHECK_MAGIC(s, SPANS_MAGIC);
 	*ret = NULL;
-	spans_stop(s);
+	stop(s);
 	forget_batch(s);
 	json_decref(s->queue);
 	tail_free(&s->tail);
@@ -305,9 +370,8 @@ spans_show(const struct spans *s)
 	if (s->conf == NULL)
 		return json_null();
 	row = json_pack("{s:I, s:I, s:I, s:i}", "exported", (json_int_t)s->exported, "dropped",
-			(json_int_t)s->dropped, "queued",
-			(json_int_t)(json_array_size(s->queue) + json_array_size(s->batch)),
-			"failures", (int)s->failures);
+			(json_int_t)s->dropped, "queued", (json_int_t)spans_waiting(s), "failures",
+			(int)s->failures);
 	json_object_set_new(row, "error", s->failures > 0 ? json_string(s->error) : json_null());
 	return row;
 }

@@ -30,7 +30,7 @@
 /* A token in the making, until it is handed to an act. */
 struct creation {
 	unsigned magic;
-	struct desk *desk;
+	struct office *office;
 	struct admin_request *request;
 	json_t *body;
 	struct arena *arena;
@@ -54,7 +54,7 @@ static void
 refuse(struct creation *c, unsigned status, const char *words)
 {
 	log_warn(admin_peer(c->request), "token create: refused: %s", words);
-	record_act(c->desk->asks, "token create", admin_peer(c->request), words);
+	record_act(c->office->asks, "token create", admin_peer(c->request), words);
 	admin_refuse(c->request, status, words);
 	drop(c);
 }
@@ -127,7 +127,7 @@ store(struct creation *c, const char *token)
 	snprintf(act.what, sizeof(act.what), "token create: %s token %s of user %.*s, team %.*s",
 		 tokens_type_name(c->wish.type), c->id, STR_ARG(c->wish.user),
 		 STR_ARG(c->wish.team));
-	acts_ask(c->desk->asks, &act, &m, sizeof(m));
+	acts_ask(c->office->asks, &act, &m, sizeof(m));
 	drop(c);
 }
 
@@ -146,7 +146,7 @@ static int
 make_personal(struct creation *c, char token[PAT_TEXT], char *words, size_t size)
 {
 	uint8_t random[PAT_RANDOM], pepper[PAT_PEPPER];
-	int err = pepper_read(c->desk->conf->state_dir, pepper, words, size);
+	int err = pepper_read(c->office->conf->state_dir, pepper, words, size);
 
 	if (err == 0 && RAND_bytes(random, sizeof(random)) != 1) {
 		snprintf(words, size, "no random bytes");
@@ -167,7 +167,7 @@ create_personal(struct creation *c)
 	char token[PAT_TEXT] = "", words[256] = "out of memory";
 
 	_Static_assert(PAT_PEPPER == PEPPER_SIZE, "one pepper");
-	if (find_provider(c->desk->conf, PROVIDER_PAT) == NULL)
+	if (find_provider(c->office->conf, PROVIDER_PAT) == NULL)
 		refuse(c, MHD_HTTP_CONFLICT, "no provider of type pat is configured");
 	else if (make_personal(c, token, words, sizeof(words)) != 0)
 		refuse(c, MHD_HTTP_SERVICE_UNAVAILABLE, words);
@@ -182,7 +182,7 @@ static void
 sign(void *arg, int err, const char *words)
 {
 	struct creation *c = arg;
-	const struct signer *s = c->desk->signer;
+	const struct signer *s = c->office->signer;
 	const struct conf_provider *p = signer_provider(s);
 	char *token = NULL;
 
@@ -217,7 +217,7 @@ static void
 create_service(struct creation *c)
 {
 	SHA256((const uint8_t *)c->id, strlen(c->id), c->digest);
-	signer_use(c->desk->signer, sign, c);
+	signer_use(c->office->signer, sign, c);
 }
 
 /* ---- the routes ---- */
@@ -236,7 +236,7 @@ name_token(struct creation *c)
 }
 
 void
-token_routes_create(struct desk *d, struct admin_request *q)
+token_routes_create(struct office *o, struct admin_request *q)
 {
 	json_t *body = acts_body(q);
 	struct creation *c = body != NULL ? calloc(1, sizeof(*c)) : NULL;
@@ -245,10 +245,10 @@ token_routes_create(struct desk *d, struct admin_request *q)
 	if (body == NULL)
 		return;
 	ASSERT(c != NULL);
-	*c = (struct creation){.magic = CREATION_MAGIC, .desk = d, .request = q, .body = body};
+	*c = (struct creation){.magic = CREATION_MAGIC, .office = o, .request = q, .body = body};
 	c->arena = arena_new(ARENA_FIRST, ARENA_CEILING);
 	ASSERT(c->arena != NULL);
-	if (token_wish_parse(body, d->conf, c->arena, &c->wish, &words) != 0)
+	if (token_wish_parse(body, o->conf, c->arena, &c->wish, &words) != 0)
 		refuse(c, MHD_HTTP_BAD_REQUEST, words);
 	else if (!name_token(c))
 		refuse(c, MHD_HTTP_SERVICE_UNAVAILABLE, "no random bytes");
@@ -259,7 +259,7 @@ token_routes_create(struct desk *d, struct admin_request *q)
 }
 
 void
-token_routes_list(struct desk *d, struct admin_request *q)
+token_routes_list(struct office *o, struct admin_request *q)
 {
 	struct token_query query;
 	const char *words;
@@ -267,14 +267,14 @@ token_routes_list(struct desk *d, struct admin_request *q)
 
 	if (token_query_parse(admin_value, q, &query, &words) != 0)
 		admin_refuse(q, MHD_HTTP_BAD_REQUEST, words);
-	else if (token_page(d->view, &query, &json) != 0)
+	else if (token_page(o->view, &query, &json) != 0)
 		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the store cannot be read");
 	else
 		admin_answer(q, MHD_HTTP_OK, json);
 }
 
 void
-token_routes_revoke(struct desk *d, struct admin_request *q)
+token_routes_revoke(struct office *o, struct admin_request *q)
 {
 	struct keeper_token_revoke m = {.head.type = KEEPER_TOKEN_REVOKE};
 	struct act act = {.request = q, .counted = "revoked", .nobody = "there is no such token"};
@@ -289,13 +289,13 @@ token_routes_revoke(struct desk *d, struct admin_request *q)
 	} else {
 		str_copy(m.id, sizeof(m.id), id);
 		snprintf(act.what, sizeof(act.what), "token revoke %s", m.id);
-		acts_ask(d->asks, &act, &m, sizeof(m));
+		acts_ask(o->asks, &act, &m, sizeof(m));
 	}
 	json_decref(body);
 }
 
 struct rotation {
-	struct desk *desk;
+	struct office *office;
 	struct admin_request *request;
 };
 
@@ -307,16 +307,16 @@ rotated(void *arg, int err, const char *words)
 	json_t *jwks = NULL;
 
 	if (err == 0)
-		err = signer_jwks(r->desk->signer, &jwks);
+		err = signer_jwks(r->office->signer, &jwks);
 	if (err == 0) {
 		log_info(admin_peer(q), "token rotate: done");
-		record_act(r->desk->asks, "token rotate", admin_peer(q), NULL);
+		record_act(r->office->asks, "token rotate", admin_peer(q), NULL);
 		admin_answer(q, MHD_HTTP_OK,
-			     json_pack("{s:s, s:i}", "kid", signer_kid(r->desk->signer), "keys",
+			     json_pack("{s:s, s:i}", "kid", signer_kid(r->office->signer), "keys",
 				       (int)json_array_size(json_object_get(jwks, "keys"))));
 	} else {
 		log_warn(admin_peer(q), "token rotate: refused: %s", words);
-		record_act(r->desk->asks, "token rotate", admin_peer(q), words);
+		record_act(r->office->asks, "token rotate", admin_peer(q), words);
 		admin_refuse(q,
 			     err == E_STATE || err == E_AGAIN ? MHD_HTTP_CONFLICT
 							      : MHD_HTTP_SERVICE_UNAVAILABLE,
@@ -327,23 +327,23 @@ rotated(void *arg, int err, const char *words)
 }
 
 void
-token_routes_rotate(struct desk *d, struct admin_request *q)
+token_routes_rotate(struct office *o, struct admin_request *q)
 {
 	struct rotation *r = malloc(sizeof(*r));
 
 	ASSERT(r != NULL);
-	*r = (struct rotation){d, q};
-	signer_rotate(d->signer, rotated, r);
+	*r = (struct rotation){o, q};
+	signer_rotate(o->signer, rotated, r);
 }
 
 void
-token_routes_keys(struct desk *d, struct admin_request *q)
+token_routes_keys(struct office *o, struct admin_request *q)
 {
 	json_t *jwks = NULL;
 
-	if (signer_provider(d->signer) == NULL)
+	if (signer_provider(o->signer) == NULL)
 		admin_refuse(q, MHD_HTTP_CONFLICT, "no provider of type service is configured");
-	else if (signer_jwks(d->signer, &jwks) == 0)
+	else if (signer_jwks(o->signer, &jwks) == 0)
 		admin_answer(q, MHD_HTTP_OK, jwks);
 	else
 		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE, "the keys cannot be read");

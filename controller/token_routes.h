@@ -7,10 +7,10 @@
  */
 #pragma once
 #include "controller/admin.h"
-#include "controller/desk.h"
+#include "controller/office.h"
 
-void token_routes_create(struct desk *, struct admin_request *);
-void token_routes_list(struct desk *, struct admin_request *);
-void token_routes_revoke(struct desk *, struct admin_request *);
-void token_routes_rotate(struct desk *, struct admin_request *);
-void token_routes_keys(struct desk *, struct admin_request *);
+void token_routes_create(struct office *, struct admin_request *);
+void token_routes_list(struct office *, struct admin_request *);
+void token_routes_revoke(struct office *, struct admin_request *);
+void token_routes_rotate(struct office *, struct admin_request *);
+void token_routes_keys(struct office *, struct admin_request *);

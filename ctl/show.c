@@ -233,7 +233,7 @@ print_shipping(const json_t *status, struct buf *out)
 	if (ago != NULL)
 		buf_printf(out, "the last one was %s ago\n", ago);
 	else
-		buf_printf(out, "none was since the start\n");
+		buf_printf(out, "none was yet\n");
 	if (error != NULL)
 		buf_printf(out, "  %s\n", error);
 }

@@ -2,7 +2,7 @@
  * The audit file. What is known of it is trusted only as long as the name still leads to the same
  * file and that is as long as it was left.
  *
- *	begin: lock, look, (seal done? rename), (none? make, head line)
+ *	begin: lock, look, (sealed? rename), (none? make, head line)
  *	the caller's lines: the batch, in memory
  *	write: pwrite at the end, unlock; the tail knows what is not on the disk yet
  */
@@ -326,26 +326,41 @@ add_first_lines(struct audit_file *f)
 		add_note(f, "missing", "records", f->missing);
 }
 
+/* The folder is ours, and what is in it is known: no file, or one that is not sealed. */
+static int
+enter(struct audit_file *f)
+{
+	int err = lock(f);
+
+	if (err == 0)
+		err = look(f);
+	if (err == 0 && f->sealing)
+		err = rename_sealed(f);
+	return err;
+}
+
+static void
+leave(struct audit_file *f, int err)
+{
+	unlock(f);
+	if (err != 0 && err != E_AGAIN && f->fd < 0)
+		close_folder(f); /* it may have been taken away */
+}
+
 int
 audit_file_begin(struct audit_file *f)
 {
 	int err;
 
 	CHECK_MAGIC(f, FILE_MAGIC);
-	err = lock(f);
-	if (err == 0)
-		err = look(f);
-	if (err == 0 && f->sealing)
-		err = rename_sealed(f);
+	err = enter(f);
 	if (err == 0 && f->fd < 0)
 		err = make_file(f);
 	audit_batch_begin(&f->batch);
 	if (err == 0)
 		add_first_lines(f);
 	else
-		unlock(f);
-	if (err != 0 && err != E_AGAIN && f->fd < 0)
-		close_folder(f); /* it may have been taken away */
+		leave(f, err);
 	return err;
 }
 
@@ -447,25 +462,53 @@ audit_file_expire(struct audit_file *f, uint64_t before_ms)
 	return f->folder >= 0 ? audit_folder_remove(f->folder, before_ms, f->with.shipped) : 0;
 }
 
+static bool
+has_record(const struct audit_file *f)
+{
+	return f->fd >= 0 && f->size > 0 && f->batch.next_seq - f->batch.first_seq >= 2;
+}
+
+static int
+seal(struct audit_file *f)
+{
+	char hex[CHAIN_SEAL_HEX + 1];
+	int err;
+
+	audit_batch_seal(&f->batch, f->with.key, hex);
+	err = append(f);
+	if (err != 0)
+		return err;
+	f->sealing = true;
+	memcpy(f->previous, hex, sizeof(hex));
+	return 0;
+}
+
 int
 audit_file_rotate(struct audit_file *f)
 {
-	char seal[CHAIN_SEAL_HEX + 1];
-	int err = audit_file_begin(f);
+	int err;
 
-	if (err != 0)
-		return err;
-	audit_batch_undo(&f->batch); /* a file that is only begun, or has notes to come, can wait */
-	if (f->size > 0 && f->batch.next_seq - f->batch.first_seq >= 2) {
-		audit_batch_seal(&f->batch, f->with.key, seal);
-		err = append(f);
-		if (err == 0) {
-			f->sealing = true;
-			memcpy(f->previous, seal, sizeof(seal));
-		}
-	}
-	unlock(f);
+	CHECK_MAGIC(f, FILE_MAGIC);
+	err = enter(f);
+	if (err == 0 && has_record(f)) /* what is only begun can wait */
+		err = seal(f);
+	leave(f, err);
 	audit_tail_sync(f->tail);
+	return err;
+}
+
+int
+audit_file_name_sealed(struct audit_file *f)
+{
+	int err;
+
+	CHECK_MAGIC(f, FILE_MAGIC);
+	if (!f->sealing)
+		return 0;
+	if (f->locked) /* a sync that ended in the midst of a batch */
+		return E_AGAIN;
+	err = enter(f);
+	leave(f, err);
 	return err;
 }
 

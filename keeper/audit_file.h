@@ -57,6 +57,9 @@ uint64_t audit_file_on_disk(const struct audit_file *);
 /* Removes files that were sealed before that moment; the newest one stays. How many. */
 unsigned audit_file_expire(struct audit_file *, uint64_t before_ms);
 bool audit_file_is_due(const struct audit_file *, uint64_t wall_ms); /* by size or age */
-/* Seals it, if it has any record; it is renamed when the seal is on the disk. Not in a batch. As
- * audit_file_write() and begin. */
+/* Seals it, if it has any record; no new one is begun before there is a line for it. Not in a batch.
+ * As audit_file_write() and begin. */
 int audit_file_rotate(struct audit_file *) MUST_CHECK;
+/* To be called after each sync: once the seal is on the disk the file gets the name under which it
+ * stays. 0, too, when no file waits for that. As begin. */
+int audit_file_name_sealed(struct audit_file *) MUST_CHECK;

@@ -244,15 +244,21 @@ take_number(struct audit_source *s, unsigned i, const struct taking *t,
 	--*t->budget;
 }
 
+static unsigned
+find_pair(struct audit_source *s, const struct audit_values *v)
+{
+	if (s->old)
+		return 0;
+	return labels_find(segment_labels(s->segment), v->text[AUDIT_team], v->text[AUDIT_env]);
+}
+
 /* Which counter the request belongs into, if its worker has not said so. */
 static void
 decide_counter(struct audit_source *s, struct open_slot *slot, const struct audit_values *v)
 {
 	if (atomic_load(&slot->code) == OPEN_NO_CODE) {
-		atomic_store(&slot->pair,
-			     s->old ? 0
-				    : labels_find(segment_labels(s->segment), v->text[AUDIT_team],
-						  v->text[AUDIT_env]));
+		if (atomic_load(&slot->pair) >= SEGMENT_PAIRS)
+			atomic_store(&slot->pair, find_pair(s, v));
 		atomic_store(&slot->code, GRPC_UNAVAILABLE);
 	}
 	atomic_store(&slot->counted_at, OPEN_NEVER);
@@ -288,7 +294,7 @@ take_orphans(struct audit_source *s, unsigned i, const struct taking *t)
 
 	if (seen == s->rows[i].orphans_seen && !s->rows[i].scan)
 		return;
-	for (unsigned n = 0; n < OPEN_SLOTS && all; n++) {
+	for (unsigned n = 0; n < open_count(open) && all; n++) {
 		struct open_slot *slot = &open->slots[n];
 		uint64_t word = atomic_load(&slot->word);
 
@@ -395,7 +401,7 @@ finish_row(struct audit_source *s, unsigned i, bool written, bool slots)
 
 	if (ring == NULL)
 		return;
-	for (unsigned n = 0; slots && n < OPEN_SLOTS; n++)
+	for (unsigned n = 0; slots && n < open_count(open); n++)
 		finish_slot(s, &open->slots[n], written);
 	if (written) {
 		ring_settle(ring);

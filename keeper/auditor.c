@@ -230,18 +230,27 @@ plan_sync(struct auditor *a, uint64_t ms)
 		loop_timer_start(a->with.loop, &a->sync, ms, 0, on_sync, a);
 }
 
+/* Later, when it is another keeper's turn; said once when it is the disk. */
+static void
+tell_of_seal(struct auditor *a, int err)
+{
+	bool bad = err != 0 && err != E_AGAIN;
+
+	if (bad && !a->unsealed)
+		log_warn(NULL, "audit: the file cannot be sealed yet: %s", strerror(errno));
+	a->unsealed = bad;
+}
+
 static void
 rotate(struct auditor *a)
 {
-	int err;
+	int err = audit_file_name_sealed(a->file);
 
-	if (!a->reopen && !audit_file_is_due(a->file, clock_wall_ms()))
-		return;
-	err = audit_file_rotate(a->file);
-	a->reopen = err == E_AGAIN && a->reopen;
-	if (err != 0 && err != E_AGAIN && !a->unsealed)
-		log_warn(NULL, "audit: the file cannot be sealed yet: %s", strerror(errno));
-	a->unsealed = err != 0 && err != E_AGAIN;
+	if (err == 0 && (a->reopen || audit_file_is_due(a->file, clock_wall_ms()))) {
+		err = audit_file_rotate(a->file);
+		a->reopen = err == E_AGAIN && a->reopen;
+	}
+	tell_of_seal(a, err);
 }
 
 /* When to look again. */
@@ -307,9 +316,12 @@ on_synced(void *arg)
 		errno = EIO;
 		stall(a, E_IO);
 		plan_sync(a, SECOND_MS);
-	} else if (audit_tail_bytes(tail) > 0) {
-		plan_sync(a, SYNC_MS);
+		return;
 	}
+	if (audit_tail_bytes(tail) > 0)
+		plan_sync(a, SYNC_MS);
+	else if (!a->unsealed) /* else once a second */
+		tell_of_seal(a, audit_file_name_sealed(a->file));
 }
 
 static void
@@ -509,6 +521,8 @@ auditor_finish(struct auditor *a)
 	}
 	if (a->file == NULL)
 		return;
-	audit_tail_finish(audit_file_tail(a->file));
+	do {
+		audit_tail_finish(audit_file_tail(a->file));
+	} while (audit_file_name_sealed(a->file) == E_AGAIN && clock_ms() < until_ms);
 	audit_acts_answer(a->acts, audit_file_on_disk(a->file));
 }

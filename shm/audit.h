@@ -47,10 +47,10 @@
 	X(31,	us_open,	"ms.open",		US,	0,	"opening a stream to it") \
 	X(32,	us_first,	"ms.first",		US,	0,	"from the start to the first byte of the response") \
 	X(33,	us_total,	"ms.total",		US,	0,	"from the start to the end") \
-	X(34,	plan_kind,	"plan.kind",		TEXT,	32,	"relation, command or compressed") \
+	X(34,	plan_kind,	"plan.kind",		TEXT,	32,	"relation, command, compressed or malformed") \
 	X(35,	plan_command,	"plan.command",		TEXT,	64,	"the command's type") \
 	X(36,	sql,		"plan.sql",		TEXT,	16384,	"SQL text, up to audit.sql_bytes, redacted") \
-	X(37,	sql_length,	"plan.sql_length",	NUMBER,	0,	"bytes of the whole text, when it was cut") \
+	X(37,	sql_length,	"plan.sql_length",	NUMBER,	0,	"bytes of the whole text") \
 	X(38,	sql_sha256,	"plan.sql_sha256",	HEX,	32,	"SHA-256 of the whole text") \
 	X(39,	compressed,	"plan.compressed",	FLAG,	0,	"the plan came compressed")
 /* clang-format on */

@@ -1,6 +1,7 @@
 /*
  * Counters of each process, a slot per process row; for `sparkgwctl status` and /metrics. Deaths and
- * reloads are counted by the supervisor, the rest by workers.
+ * reloads are counted by the supervisor, what leaves for a store or a collector by the controller,
+ * the rest by workers.
  *
  * Writer of a slot: its process. Readers add up the slots. Relaxed atomics: a counter may lag,
  * never tear. What a process counted stays in the slot's base when another one takes the slot, so
@@ -29,6 +30,10 @@
 	X(auth_refused,		count,	"RPCs without a good token") \
 	X(auth_verified,	count,	"tokens verified") \
 	X(auth_slowed,		count,	"tokens looked at later because of bad ones from there") \
+	X(ship_files,		count,	"audit files shipped") \
+	X(ship_failures,	count,	"attempts to ship an audit file that failed") \
+	X(spans_sent,		count,	"spans that a collector took") \
+	X(spans_dropped,	count,	"spans that no collector took in time") \
 	X(restarts_worker,	count,	"workers that died and were started again") \
 	X(restarts_checker,	count,	"checkers that died and were started again") \
 	X(restarts_keeper,	count,	"keepers that died and were started again") \

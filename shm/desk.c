@@ -19,17 +19,36 @@ desk_enter(struct desk *d, struct segment *s, unsigned row, unsigned worker)
 	d->ring = segment_ring(s, row);
 	d->metrics = segment_metrics(s, row);
 	d->ledger = segment_ledger(s);
+	d->segment = s;
+	d->row = row;
 	d->worker = worker;
+	d->stays = false;
 	open_enter(&d->open, segment_open(s, row), d->ring, &d->metrics->requests[0][0], worker);
 	return 0;
+}
+
+static void
+grow(struct desk *d)
+{
+	unsigned count = d->open.count + OPEN_FIRST;
+
+	if (d->stays || count > OPEN_SLOTS)
+		return;
+	d->stays = segment_reserve_slots(d->segment, d->row, count) != 0;
+	if (!d->stays)
+		open_grow(&d->open);
 }
 
 unsigned
 desk_begin(struct desk *d)
 {
-	unsigned slot = open_take(&d->open);
-	struct audit_facts facts = desk_know(d, slot);
+	struct audit_facts facts;
+	unsigned slot;
 
+	if (open_is_full(&d->open))
+		grow(d);
+	slot = open_take(&d->open);
+	facts = desk_know(d, slot);
 	audit_number(&facts, AUDIT_worker, d->worker);
 	desk_known(d, slot, &facts);
 	return slot;
@@ -56,6 +75,16 @@ desk_known(struct desk *d, unsigned slot, const struct audit_facts *facts)
 
 	if (s != NULL)
 		atomic_store_explicit(&s->used, (uint32_t)facts->n, memory_order_release);
+}
+
+void
+desk_place(struct desk *d, unsigned slot, unsigned pair)
+{
+	struct open_slot *s = open_slot(&d->open, slot);
+
+	ASSERT(pair < SEGMENT_PAIRS);
+	if (s != NULL)
+		atomic_store_explicit(&s->pair, pair, memory_order_release);
 }
 
 struct audit_facts *

@@ -3,7 +3,7 @@
  *
  * An RPC's facts are written twice: into its open slot as they become known, and all of them when
  * the client's stream closes, before the bytes that tell the client leave the process. All of it in
- * private memory but for one copy each: no lock, no system call, no wait.
+ * private memory but for one copy each: no lock, no system call (but desk_begin()), no wait.
  *
  *	slot = desk_begin(d);
  *	facts = desk_know(d, slot); audit_text(&facts, AUDIT_user, user); desk_known(d, slot, &facts);
@@ -22,8 +22,10 @@ struct desk {
 	struct ring *ring;
 	struct metrics_slot *metrics;
 	const struct ledger *ledger;
+	struct segment *segment;
 	struct open_desk open;
-	unsigned worker;
+	unsigned row, worker;
+	bool stays; /* there was no memory for more slots */
 	struct audit_facts sheet;
 	uint8_t bytes[AUDIT_RECORD_MAX];
 };
@@ -32,11 +34,14 @@ struct desk {
  * earlier processes left. worker: its number. */
 int desk_enter(struct desk *, struct segment *, unsigned row, unsigned worker) MUST_CHECK;
 
-/* An RPC begins. OPEN_NONE beyond OPEN_SLOTS at once; hand it on like any other slot. */
+/* An RPC begins. OPEN_NONE beyond OPEN_SLOTS at once, or without memory for more slots; hand it on
+ * like any other slot. A system call when there have never been as many: fifteen times at most. */
 unsigned desk_begin(struct desk *);
 /* Facts to be appended to its slot; they count from desk_known() on. OPEN_NONE: go nowhere. */
 struct audit_facts desk_know(struct desk *, unsigned slot);
 void desk_known(struct desk *, unsigned slot, const struct audit_facts *);
+/* Where it will be counted, by whomever. */
+void desk_place(struct desk *, unsigned slot, unsigned pair);
 
 /* The RPC has ended: an empty sheet for all its facts, good until desk_end(). */
 struct audit_facts *desk_build(struct desk *);

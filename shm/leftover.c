@@ -30,7 +30,7 @@ row_is_empty(struct segment *s, unsigned row)
 	    !is_same(&open->unslotted_left, &open->unslotted_told) ||
 	    (atomic_load(&open->unslotted) & UINT32_MAX) != 0)
 		return false;
-	for (unsigned i = 0; i < OPEN_SLOTS; i++)
+	for (unsigned i = 0; i < open_count(open); i++)
 		if ((atomic_load(&open->slots[i].word) & STATE_MASK) != OPEN_STATE_FREE)
 			return false;
 	return true;

@@ -75,9 +75,9 @@ open_orphan(struct open_row *row, uint64_t life, const struct ring *ring,
 	    const _Atomic uint64_t *requests)
 {
 	uint64_t head = load(&ring->head), lost = load(&ring->lost);
-	unsigned n = leave_unslotted(row, life);
+	unsigned n = leave_unslotted(row, life), count = open_count(row);
 
-	for (unsigned i = 0; i < OPEN_SLOTS; i++)
+	for (unsigned i = 0; i < count; i++)
 		n += orphan(&row->slots[i], life, head, lost, requests);
 	if (n > 0)
 		atomic_fetch_add(&row->orphans, 1);
@@ -103,7 +103,8 @@ open_enter(struct open_desk *d, struct open_row *row, const struct ring *ring,
 	atomic_store(&row->worker, worker);
 	atomic_store(&row->unslotted, d->life << 32);
 	atomic_store(&row->life, d->life);
-	for (unsigned i = OPEN_SLOTS; i-- > 0;) {
+	d->count = open_count(row);
+	for (unsigned i = d->count; i-- > 0;) {
 		if (is_free(&row->slots[i]))
 			d->free[d->free_count++] = (uint16_t)i;
 		else
@@ -133,15 +134,33 @@ add_unslotted(struct open_desk *d, uint64_t by)
 			      memory_order_release);
 }
 
+bool
+open_is_full(struct open_desk *d)
+{
+	if (d->free_count == 0 && d->left_count > 0)
+		reclaim(d);
+	return d->free_count == 0;
+}
+
+void
+open_grow(struct open_desk *d)
+{
+	unsigned count = d->count + OPEN_FIRST;
+
+	ASSERT(count <= OPEN_SLOTS);
+	atomic_store_explicit(&d->row->grown, count - OPEN_FIRST, memory_order_release);
+	while (count > d->count)
+		d->free[d->free_count++] = (uint16_t)--count;
+	d->count += OPEN_FIRST;
+}
+
 unsigned
 open_take(struct open_desk *d)
 {
 	struct open_slot *s;
 	unsigned i;
 
-	if (d->free_count == 0 && d->left_count > 0)
-		reclaim(d);
-	if (d->free_count == 0) {
+	if (open_is_full(d)) {
 		add_unslotted(d, 1);
 		return OPEN_NONE;
 	}
@@ -150,6 +169,7 @@ open_take(struct open_desk *d)
 	atomic_store_explicit(&s->position, OPEN_NEVER, memory_order_relaxed);
 	atomic_store_explicit(&s->lost_at, OPEN_NEVER, memory_order_relaxed);
 	atomic_store_explicit(&s->counted_at, OPEN_NEVER, memory_order_relaxed);
+	atomic_store_explicit(&s->pair, OPEN_NO_PAIR, memory_order_relaxed);
 	atomic_store_explicit(&s->code, OPEN_NO_CODE, memory_order_relaxed);
 	atomic_store_explicit(&s->used, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->word, word_of(d->life, OPEN_STATE_OPEN), memory_order_release);
@@ -159,7 +179,7 @@ open_take(struct open_desk *d)
 struct open_slot *
 open_slot(struct open_desk *d, unsigned index)
 {
-	ASSERT(index < OPEN_SLOTS || index == OPEN_NONE);
+	ASSERT(index < d->count || index == OPEN_NONE);
 	return index == OPEN_NONE ? NULL : &d->row->slots[index];
 }
 
@@ -173,6 +193,6 @@ open_free(struct open_desk *d, unsigned index)
 		return;
 	}
 	atomic_store_explicit(&s->word, word_of(d->life, OPEN_STATE_FREE), memory_order_release);
-	ASSERT(d->free_count < OPEN_SLOTS);
+	ASSERT(d->free_count < d->count);
 	d->free[d->free_count++] = (uint16_t)index;
 }

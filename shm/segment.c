@@ -28,8 +28,8 @@
 #include "shm/segment.h"
 
 #define FILE_MAGIC     0x77676b7261707331ull /* "1sparkgw" */
-#define FILE_VERSION   5u
-#define AUDIT_FORMAT   1u /* of ledger, rings and open slots, and of what is said there */
+#define FILE_VERSION   6u
+#define AUDIT_FORMAT   2u /* of ledger, rings and open slots, and of what is said there */
 #define SEGMENT_MAGIC  0x5365676du
 #define PART_ALIGN     4096u
 #define ALIGNED(bytes) (((bytes) + PART_ALIGN - 1) / PART_ALIGN * PART_ALIGN)
@@ -51,6 +51,7 @@ struct header {
 	_Alignas(64) _Atomic uint64_t registry_generation;
 	_Alignas(64) _Atomic uint32_t keeper_ok;
 	_Alignas(64) _Atomic uint64_t generations[SEGMENT_WHATS];
+	_Alignas(64) _Atomic uint64_t spans_seq;
 };
 
 #define PROCS_AT    ALIGNED(sizeof(struct header))
@@ -77,7 +78,7 @@ struct header {
 /* Whoever changes a row changes FILE_VERSION and these numbers. */
 _Static_assert(sizeof(struct procs_row) == 48, "layout of the process rows");
 _Static_assert(sizeof(struct health_row) == 80, "layout of the health rows");
-_Static_assert(sizeof(struct counters_slot) == 4608, "layout of the counter slots");
+_Static_assert(sizeof(struct counters_slot) == 4672, "layout of the counter slots");
 _Static_assert(sizeof(struct labels) == 32776, "layout of the labels");
 _Static_assert(sizeof(struct metrics_slot) == 579440, "layout of the metrics");
 _Static_assert(sizeof(struct metrics_keeper) == 384, "layout of the keeper's metrics");
@@ -85,7 +86,8 @@ _Static_assert(offsetof(struct header, audit) == 24, "layout of the header");
 _Static_assert(offsetof(struct header, registry_generation) == 128, "layout of the header");
 _Static_assert(offsetof(struct header, keeper_ok) == 192, "layout of the header");
 _Static_assert(offsetof(struct header, generations) == 256, "layout of the header");
-_Static_assert(sizeof(struct header) == 320, "layout of the header");
+_Static_assert(offsetof(struct header, spans_seq) == 320, "layout of the header");
+_Static_assert(sizeof(struct header) == 384, "layout of the header");
 /* And who changes one of these, or a tag of audit.h, changes AUDIT_FORMAT. */
 _Static_assert(sizeof(struct audit_parts) == 56, "layout of the audit parts");
 _Static_assert(sizeof(struct ledger) == 64, "layout of the ledger");
@@ -95,7 +97,7 @@ _Static_assert(sizeof(struct ring) == 4096 + RING_BYTES && offsetof(struct ring,
 _Static_assert(sizeof(struct open_slot) == OPEN_BYTES, "layout of the open slots");
 _Static_assert(sizeof(struct open_row) == 128 + OPEN_SLOTS * OPEN_BYTES,
 	       "layout of the open slots");
-_Static_assert(FILE_SIZE >> 20 < 1200, "the mapping stays near 1 GiB");
+_Static_assert(FILE_SIZE >> 20 < 5120, "the mapping stays below 5 GiB");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 	       "atomics between processes must be lock-free");
 
@@ -409,6 +411,12 @@ segment_keeper_ok(struct segment *s)
 	return &header(s)->keeper_ok;
 }
 
+_Atomic uint64_t *
+segment_spans_seq(struct segment *s)
+{
+	return &header(s)->spans_seq;
+}
+
 /* ---- rows that take memory when asked for ---- */
 
 static _Atomic uint32_t *
@@ -417,6 +425,14 @@ reserved(struct segment *s, unsigned row)
 	CHECK_MAGIC(s, SEGMENT_MAGIC);
 	ASSERT(row < s->audit.rows);
 	return (_Atomic uint32_t *)(void *)(s->base + s->audit.reserved_at) + row;
+}
+
+int
+segment_reserve_slots(struct segment *s, unsigned row, unsigned count)
+{
+	ASSERT(!s->old && row < s->audit.rows && count <= OPEN_SLOTS);
+	return allocate(s->fd, OPENS_AT + row * OPEN_STEP,
+			offsetof(struct open_row, slots) + count * sizeof(struct open_slot));
 }
 
 int
@@ -431,7 +447,7 @@ segment_reserve(struct segment *s, unsigned row, unsigned parts)
 	if (err == 0 && parts & SEGMENT_AUDIT)
 		err = allocate(s->fd, RINGS_AT + row * RING_STEP, RING_STEP);
 	if (err == 0 && parts & SEGMENT_AUDIT)
-		err = allocate(s->fd, OPENS_AT + row * OPEN_STEP, OPEN_STEP);
+		err = segment_reserve_slots(s, row, OPEN_FIRST);
 	if (err == 0)
 		atomic_fetch_or(have, parts);
 	return err;

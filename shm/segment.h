@@ -6,8 +6,9 @@
  * labels.h, metrics.h, ring.h, open.h, ledger.h). Indexes, never pointers. Survives the death of
  * every process (tmpfs), so that the next start writes out the audit records that were left in it.
  *
- * The file is 1.1 GiB long and nearly all hole: memory is taken by the small parts (3 MiB) and,
- * when a process asks for them, by its row's ring, open slots and metrics (2.1 MiB per worker).
+ * The file is 4.8 GiB long and nearly all hole: memory is taken by the small parts (3 MiB) and,
+ * when a process asks for them, by its row's ring, open slots and metrics (2.1 MiB per worker, and
+ * 0.5 MiB for each 1024 RPCs more that it has open at once).
  * Nobody may touch those of a row that were not reserved; the accessors answer NULL for them.
  */
 #pragma once
@@ -51,8 +52,10 @@ struct metrics_keeper *segment_metrics_keeper(struct segment *);
 /* Parts of a row that take memory only when asked for. The process in the row asks once, at its
  * start; what its predecessor had stays as it is. E_FULL (tmpfs), E_IO. */
 #define SEGMENT_METRICS (1u << 0)
-#define SEGMENT_AUDIT	(1u << 1) /* ring and open slots */
+#define SEGMENT_AUDIT	(1u << 1) /* ring and the first open slots */
 int segment_reserve(struct segment *, unsigned row, unsigned parts) MUST_CHECK;
+/* The row's open slots, so many of them; OPEN_FIRST come with SEGMENT_AUDIT. A system call. */
+int segment_reserve_slots(struct segment *, unsigned row, unsigned count) MUST_CHECK;
 struct metrics_slot *segment_metrics(struct segment *, unsigned row); /* NULL: not reserved */
 struct ring *segment_ring(struct segment *, unsigned row);
 struct open_row *segment_open(struct segment *, unsigned row);
@@ -77,3 +80,6 @@ _Atomic uint32_t *segment_driver_sessions(struct segment *);
 _Atomic uint32_t *segment_pair_sessions(struct segment *);
 /* 1 while the keeper can commit (not disk-full, not broken). Writer: keeper. */
 _Atomic uint32_t *segment_keeper_ok(struct segment *);
+/* The last audit record that was looked at for a span. Writer: whichever controller looks; at a
+ * reload there are two, so by compare-and-swap. */
+_Atomic uint64_t *segment_spans_seq(struct segment *);

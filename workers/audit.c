@@ -237,6 +237,7 @@ audit_bound(struct rpc *r, const struct binder_found *b)
 	x->cluster = arena_str(r->arena, str_from(b->cluster));
 	x->driver = d != NULL ? arena_str(r->arena, d->name) : STR_NONE;
 	x->pair = labels_find(r->worker->audit->labels, x->team, x->env);
+	desk_place(&r->worker->audit->desk, x->slot, x->pair);
 }
 
 void

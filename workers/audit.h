@@ -13,7 +13,7 @@
  *   trailers until they were handed on. Not: waiting for the first message, a driver's connection
  *   that is being opened, bytes on their way.
  *
- * Costs: about two microseconds an RPC, nine looks at a clock among it; with SQL, three. Private to workers/.
+ * Costs: nine looks at a clock for an RPC, and one copy of its record. Private to workers/.
  */
 #pragma once
 #include "proto/grpc.h"

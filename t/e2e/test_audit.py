@@ -17,10 +17,13 @@ def audit(gateway, *args, check=True):
     return done
 
 
+def sealed(gateway):
+    return sorted((gateway.folder / "state/audit").glob("audit-*.log"), key=lambda p: p.name.split("-")[-1])
+
+
 def files(gateway):
     """Sealed ones first, by number."""
-    return sorted((gateway.folder / "state/audit").glob("audit-*.log"), key=lambda p: p.name.split("-")[-1]) \
-        + list((gateway.folder / "state/audit").glob("audit.log"))
+    return sealed(gateway) + list((gateway.folder / "state/audit").glob("audit.log"))
 
 
 def records(gateway, kind=None):
@@ -54,10 +57,9 @@ def test_acts_of_administrators(gateway):
 def test_numbers_go_on_over_rotations_and_restarts(gateway):
     for _ in range(3):
         gateway.ctl("driver", "drain", "nobody", check=False)
-        before = len(files(gateway))
+        before = len(sealed(gateway))
         gateway.process.send_signal(signal.SIGUSR1)
-        net.wait_for(lambda: "seal" in files(gateway)[-1].read_text().splitlines()[-1] or len(files(gateway)) > before, 10,
-                     lambda: f"sealed: {files(gateway)}")
+        net.wait_for(lambda: len(sealed(gateway)) == before + 1, 10, lambda: f"sealed: {files(gateway)}")
     gateway.restart()
     gateway.kill()
     gateway.start()

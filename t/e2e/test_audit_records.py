@@ -11,6 +11,7 @@ import zstandard
 
 from harness import net, rpc
 from harness.fake import OK_HEADERS, Stream
+from harness.metrics import scrape
 from harness.raw import Raw, grpc_headers
 from harness.rpc import pb
 from test_audit import records
@@ -203,8 +204,32 @@ def test_worker_is_killed(gateway, fake):
         raw.pump(5, lambda: raw.closed)
     record, = wait_for(gateway, 1)
     assert record["unfinished"] and record["session"] == session and record["user"] == "alice"
-    assert (record["team"], record["cluster"], record["driver"]) == ("eng", "eng-prod", fake.address)
+    assert (record["team"], record["env"], record["cluster"], record["driver"]) == ("eng", "prod", "eng-prod", fake.address)
     net.wait_for(lambda: gateway.ask("status")["ready"], 10, lambda: "ready again")
+    page = scrape(gateway)
+    assert page.sum("spark_connect_requests_total", team="eng", env="prod", status="UNAVAILABLE") == 1
+    assert page.sum("spark_connect_requests_total") == page.sum("spark_connect_errors_total") == 1
+    assert page.sum("spark_connect_errors_total", team="eng", env="prod", error_type="worker_died") == 1
+
+
+def test_a_worker_with_many_rpcs_is_killed(gateway, fake):
+    """More than it has slots for at first."""
+    fake.behave = lambda s: None
+    raws = [Raw(gateway.clear_port) for _ in range(6)]
+    sessions = [rpc.new_id() for _ in raws]
+    for raw, session in zip(raws, sessions):
+        for _ in range(250):
+            raw.request(grpc_headers("ExecutePlan"), rpc.envelope(rpc.sql(session, "select 1")))
+        raw.flush()
+    net.wait_for(lambda: gateway.ask("status")["counters"]["rpcs_open"] == 1500, 60, lambda: f"{gateway.ask('status')['counters']}")
+    net.wait_for(lambda: len(fake.calls) >= 1500, 60, lambda: f"{len(fake.calls)}")
+    os.kill(gateway.pids("worker")[0], signal.SIGKILL)
+    found = wait_for(gateway, 1500)
+    assert all(record["unfinished"] and record["team"] == "eng" for record in found)
+    net.wait_for(lambda: scrape(gateway).sum("spark_connect_errors_total", team="eng", env="prod", error_type="worker_died") == 1500, 10,
+                 lambda: scrape(gateway).text)
+    for raw in raws:
+        raw.close()
 
 
 def test_drained(make_gateway, fake):

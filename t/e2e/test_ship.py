@@ -6,13 +6,18 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
+import subprocess
+import time
 import urllib.parse
 
 import pytest
 
 from harness import net, s3
 from harness.client import Way
+from harness.gateway import BUILD
+from harness.metrics import scrape
 
 pytestmark = pytest.mark.skipif(not s3.is_there(), reason="no S3 server (make_versitygw in t/tools/setup.bash)")
 HOUR = datetime.datetime(2026, 3, 14, 9, 26, 53, tzinfo=datetime.timezone.utc)
@@ -82,7 +87,6 @@ def seal(gateway):
     """What the keeper wrote until now becomes a sealed file."""
     before = set((gateway.folder / "state/audit").glob("audit-*.log"))
     gateway.process.send_signal(signal.SIGUSR1)
-    gateway.reload()  # the first record of the next file
     net.wait_for(lambda: set((gateway.folder / "state/audit").glob("audit-*.log")) - before, 20, gateway.tail)
 
 
@@ -92,12 +96,29 @@ def test_files_arrive_and_are_the_same(make_shipper, store):
     gateway.start()
     net.wait_for(lambda: "event" in (folder / "audit.log").read_text(), 10, gateway.tail)
     seal(gateway)
-    wait_shipped(gateway, store, wanted)
+    net.wait_for(lambda: len(store.objects()) == 4 and shipping(gateway)["pending"] == 0, 20, gateway.tail)
     found = texts(store)
     assert {name: found[name] for name in wanted} == wanted
     assert sorted(found.values()) == sorted(p.read_text() for p in folder.glob("audit-*.log"))
     assert sorted((folder / "shipped").read_text().split()) == sorted(p.name for p in folder.glob("audit-*.log"))
     assert "0 wait to be shipped, the last one was" in gateway.ctl("status").stdout
+
+
+def test_a_quiet_gateway_ships_what_it_has(make_shipper, store):
+    """A file that has grown old is sealed, named and shipped without a record to come after it; and nothing is made of nothing."""
+    gateway, folder = make_shipper()
+    gateway.conf["audit"]["max_age"] = "1s"
+    gateway.write()
+    gateway.start()
+    net.wait_for(lambda: len(store.objects()) == 1, 20, gateway.tail)
+    first = json.loads(next(iter(texts(store).values())).splitlines()[-1])
+    time.sleep(3)  # several ages
+    assert len(store.objects()) == 1 and not (folder / "audit.log").exists() and len(list(folder.glob("audit-*.log"))) == 1
+    gateway.ctl("driver", "drain", "nobody", check=False)
+    net.wait_for(lambda: len(store.objects()) == 2, 20, gateway.tail)
+    second = json.loads(sorted(folder.glob("audit-*.log"), key=lambda p: p.name.split("-")[-1])[1].read_text().splitlines()[0])
+    assert second["previous"] == first["seal"] and second["seq"] == first["last_seq"] + 1
+    assert subprocess.run([BUILD / "sparkgwctl", "-c", gateway.file, "audit", "verify"], capture_output=True).returncode == 0
 
 
 def test_wrong_secret_then_the_right_one(make_shipper, store):
@@ -111,6 +132,34 @@ def test_wrong_secret_then_the_right_one(make_shipper, store):
     wait_shipped(gateway, store, wanted)
     assert gateway.log.read_text().count("cannot be shipped") == 1
     assert gateway.log.read_text().count("files are shipped again") == 1
+
+
+def test_metrics_tell_how_it_goes(make_shipper, store):
+    def metric(name):
+        found = scrape(gateway)
+        name = f"spark_gateway_audit_ship_{name}"
+        return found.sum(name) if f"\n{name} " in found.text else None
+    gateway, folder = make_shipper("a-wrong-secret")
+    gateway.start()
+    net.wait_for(lambda: metric("pending_files") == 0, 20, gateway.tail)
+    assert metric("last_success_timestamp_seconds") is None and metric("files_total") == metric("failures_total") == 0
+    sealed_file(folder, 1, 20)
+    net.wait_for(lambda: metric("failures_total") > 0, 20, gateway.tail)
+    assert (metric("pending_files"), metric("files_total")) == (1, 0)
+    assert metric("pending_bytes") == next(folder.glob("audit-*.log")).stat().st_size
+    failures = metric("failures_total")
+    write_key(gateway, "ship.secret", s3.SECRET)
+    net.wait_for(lambda: metric("files_total") == 1 and metric("pending_files") == 0, 60, gateway.tail)
+    when = metric("last_success_timestamp_seconds")
+    assert abs(when - time.time()) < 60 and metric("failures_total") >= failures and metric("pending_bytes") == 0
+    failures = metric("failures_total")
+    gateway.reload()  # another controller knows it, too
+    net.wait_for(lambda: abs((metric("last_success_timestamp_seconds") or 0) - when) < 5, 10, gateway.tail)
+    assert (metric("files_total"), metric("failures_total")) == (1, failures)
+
+
+def test_metrics_without_a_store(make_gateway, fake):
+    assert not re.search(r"^spark_gateway_audit_ship_(pending|last)", scrape(make_gateway([fake])).text, re.M)
 
 
 def test_store_goes_and_comes_back(make_shipper, store):

@@ -102,6 +102,37 @@ def test_tells_reloads_and_restarts(page, setup):
     check_clean(page, gateway)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_warns_of_a_certificate_that_expires(page, make_gateway, fake, authority, scheme):
+    """Each with its end; what is near stands above everything, and goes with the reload that takes the new file in."""
+    gateway = make_gateway([fake], start=False)
+    tls = gateway.conf["listeners"][0]["tls"]
+    for name, days in (("one", 5), ("two", 1)):
+        crt, key = authority.issue(f"{name}-{scheme}", f"DNS:{name}.example.com", days)
+        tls.setdefault("more", []).append({"certificate": str(crt), "key": str(key)})
+    gateway.write()
+    gateway.start()
+    page.scheme(scheme)
+    open_page(page, gateway)
+    page.wait("document.querySelectorAll('#certificates tr').length === 3", 10)
+    found = rows(page, "certificates")
+    assert [row[4] for row in found] == ["valid", "expires soon", "expires soon"]
+    assert [row[0] for row in found[1:]] == [m["certificate"] for m in tls["more"]]
+    assert found[1][1].startswith("127.0.0.1:") and found[1][2].endswith(" UTC") and found[1][3] == "4 days"
+    assert page.js("[...document.querySelectorAll('#certificates .tag')].map(t => t.className)") == ["tag good", "tag warn", "tag bad"]
+    assert page.text("#warning").startswith("A certificate expires in 23 h ") and page.text("#warning").endswith(
+        f": {tls['more'][1]['certificate']}, and 1 other soon")
+    assert page.js("document.querySelector('#warning').className") == "bad" and page.js(CONTRAST) == []
+    del tls["more"]
+    gateway.write()
+    gateway.reload()
+    page.wait("document.querySelectorAll('#certificates tr').length === 1 && document.querySelector('#warning').hidden", 15)
+    seen = json.loads(get(gateway, "/v1/overview")[2])["certificates"]
+    assert [(c["listener"], c["certificate"]) for c in seen] == [(f"127.0.0.1:{gateway.port}", tls["certificate"])]
+    assert 29 * 86400 < seen[0]["expires_ms"] / 1000 - time.time() < 30 * 86400
+    check_clean(page, gateway)
+
+
 def test_says_when_nobody_answers(page, setup):
     gateway, _ = setup
     open_page(page, gateway)
@@ -127,7 +158,7 @@ def test_by_keyboard(page, setup):
             break
         reached.append(at)
         outlines.append(page.js("getComputedStyle(document.activeElement).outlineStyle"))
-    assert [r for r in reached if r != "scroll"] == CONTROLS and reached.count("scroll") == 6
+    assert [r for r in reached if r != "scroll"] == CONTROLS and reached.count("scroll") == 7
     assert set(outlines) == {"solid"}
     page.js("document.querySelector('#pause').focus()")
     page.press(" ")
@@ -226,7 +257,8 @@ def test_headers_and_the_json(setup):
     status, headers, text = get(gateway, "/v1/overview")
     seen = json.loads(text)
     assert status == 200 and headers["Content-Type"] == "application/json" and "Set-Cookie" not in headers
-    assert set(seen) == {"status", "clusters", "drivers", "bounds_us", "teams", "audit", "providers", "history"}
+    assert set(seen) == {"status", "clusters", "drivers", "bounds_us", "teams", "audit", "providers", "certificates",
+                         "history"}
     assert "alice" not in text and not any(word in text for word in gateway.secrets)
     assert sum(team["sessions"] for team in seen["teams"]) == 1
     assert get(gateway, "/v1/sessions")[0] == 404

@@ -3,10 +3,13 @@
 import http.server
 import json
 import threading
+import time
 
 import pytest
 
-from harness import net
+from harness import net, rpc
+from harness.load import Load
+from harness.metrics import scrape
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 RECORD = {"time": "2026-03-14T09:26:53.500Z", "begun": "2026-03-14T09:26:53.250Z", "gateway": "gate-a", "kind": "rpc", "user": "alice",
@@ -105,6 +108,16 @@ def test_a_span_is_what_the_record_says(make_traced, collector):
     assert "spans: 2 sent, 0 wait, 0 dropped" in gateway.ctl("status").stdout
 
 
+def test_a_record_becomes_one_span(make_traced, collector):
+    """By its number, which both controllers of a reload know."""
+    collector.start()
+    gateway = make_traced()
+    write(gateway, {**RECORD, "seq": 10**6})
+    write(gateway, {**RECORD, "seq": 10**6, "span": "b7ad6b7169203332"}, {**RECORD, "seq": 10**6 + 1, "span": "b7ad6b7169203333"})
+    net.wait_for(lambda: len(collector.spans()) >= 2, 20, gateway.tail)
+    assert [span["spanId"] for span in collector.spans()] == [RECORD["span"], "b7ad6b7169203333"]
+
+
 def test_a_collector_that_is_away_gets_what_fits(make_traced, collector):
     gateway = make_traced()
     write(gateway, *[{**RECORD, "span": f"{i:016x}"} for i in range(1, 10001)])
@@ -131,3 +144,64 @@ def test_refused_batches_are_dropped_and_counted(make_traced, collector):
     write(gateway, RECORD)
     net.wait_for(lambda: tracing_of(gateway)["dropped"] == 1, 20, gateway.tail)
     assert tracing_of(gateway)["error"] == "the answer is HTTP 400"
+
+
+# ---- reload and stop ----
+
+def recorded(gateway):
+    """Span ids of all RPCs in the audit file."""
+    text = (gateway.folder / "state/audit/audit.log").read_text()
+    return [row["span"] for row in map(json.loads, text.rpartition("\n")[0].splitlines()) if row["kind"] == "rpc"]
+
+
+def call(gateway, count):
+    sessions = [rpc.new_id() for _ in range(count)]
+    with rpc.Channel(gateway.way()) as channel:
+        for session in sessions:
+            channel.call("Config", rpc.config(session))
+    return sessions
+
+
+def test_reloads_lose_no_span_and_send_none_twice(make_traced, collector):
+    collector.start()
+    gateway = make_traced()
+    with Load(gateway.way(), call(gateway, 4), threads=2, pause=0.01) as load:
+        for _ in range(3):
+            before = len(recorded(gateway))
+            gateway.reload()
+            net.wait_for(lambda: len(recorded(gateway)) > before + 100, 30, gateway.tail)
+    assert not load.failures
+    net.wait_for(lambda: len(recorded(gateway)) == load.done + 4, 20, lambda: f"{len(recorded(gateway))} of {load.done + 4}")
+    net.wait_for(lambda: len(collector.spans()) >= load.done + 4, 20, lambda: f"{len(collector.spans())} of {load.done + 4}")
+    assert sorted(span["spanId"] for span in collector.spans()) == sorted(recorded(gateway))
+    page = scrape(gateway)
+    assert page.sum("spark_gateway_spans_sent_total") == load.done + 4 and page.sum("spark_gateway_spans_dropped_total") == 0
+
+
+@pytest.mark.parametrize("way", ["stop", "reload"])
+def test_who_leaves_sends_what_waits(make_traced, collector, way):
+    collector.start()
+    gateway = make_traced()
+    call(gateway, 20)
+    net.wait_for(lambda: len(recorded(gateway)) == 20, 10, gateway.tail)
+    assert collector.spans() == [], "they are gathered for five seconds"
+    getattr(gateway, way)()
+    net.wait_for(lambda: len(collector.spans()) == 20, 3, lambda: f"{len(collector.spans())}")
+
+
+def test_what_nobody_takes_in_time_is_counted(make_traced, collector):
+    """A collector that is away keeps the leaving process two seconds, no longer."""
+    gateway = make_traced()
+    call(gateway, 20)
+    net.wait_for(lambda: len(recorded(gateway)) == 20, 10, gateway.tail)
+    old = gateway.pids("controller")[0]
+    gateway.reload()
+    begin = time.monotonic()
+    net.wait_for(lambda: old not in gateway.pids("controller"), 10, gateway.tail)
+    assert time.monotonic() - begin < 5
+    net.wait_for(lambda: scrape(gateway).sum("spark_gateway_spans_dropped_total") == 20, 10, gateway.tail)
+    assert "20 spans were not sent before the end, and are dropped" in gateway.log.read_text()
+    collector.start()
+    call(gateway, 5)
+    net.wait_for(lambda: len(collector.spans()) == 5, 20, gateway.tail)
+    assert scrape(gateway).sum("spark_gateway_spans_sent_total") == 5

@@ -107,8 +107,7 @@ rotate(void)
 {
 	cr_assert_eq(audit_file_rotate(file), 0);
 	audit_tail_finish(audit_file_tail(file));
-	cr_assert_eq(audit_file_begin(file), 0); /* renames it */
-	audit_file_abandon(file);
+	cr_assert_eq(audit_file_name_sealed(file), 0);
 }
 
 static const char *
@@ -317,6 +316,49 @@ Test(audit_file, files_are_sealed_and_follow_each_other)
 	audit_verify_order(&a, &c);
 	cr_expect_str_eq(c.words, "removed: before it, records 5 to 7 are missing");
 	cr_expect_eq(atomic_load(&metrics.number[METRICS_KEEPER_audit_rotations]), 2u);
+}
+
+Test(audit_file, a_sealed_file_has_its_name_at_once)
+{
+	cr_assert_eq(audit_file_name_sealed(file), 0, "nothing waits for a name");
+	cr_assert_eq(write_lines(3), 0);
+	cr_assert_eq(audit_file_name_sealed(file), 0);
+	cr_assert_eq(audit_file_rotate(file), 0);
+	cr_expect_eq(audit_file_name_sealed(file), E_AGAIN, "the seal is not on the disk");
+	audit_tail_finish(audit_file_tail(file));
+	cr_assert_eq(audit_file_name_sealed(file), 0);
+	cr_expect(verify(sealed(0)).seal_fits);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(audit_file_rotate(file), 0);
+		cr_assert_eq(audit_file_name_sealed(file), 0);
+	}
+	cr_expect_neq(access(live(), F_OK), 0, "none is made for no record");
+	cr_expect_str_eq(sealed(1), "");
+	cr_assert_eq(write_lines(1), 0);
+	cr_expect_str_eq(verify(live()).previous, verify(sealed(0)).seal);
+	cr_expect_eq(verify(live()).first_seq, 5u);
+}
+
+/* A sync may end in the midst of a batch: then the folder is locked already. */
+Test(audit_file, a_name_waits_for_the_folder)
+{
+	struct audit_file *mine = file, *other;
+
+	cr_assert_eq(write_lines(3), 0);
+	cr_assert_eq(audit_file_rotate(mine), 0);
+	audit_tail_finish(audit_file_tail(mine));
+	other = open_it(scratch);
+	file = other;
+	cr_assert_eq(audit_file_begin(other), 0, "which gives it its name");
+	cr_expect(verify(sealed(0)).seal_fits);
+	cr_expect_eq(audit_file_name_sealed(mine), E_AGAIN, "another keeper's turn");
+	add_lines(2);
+	cr_assert_eq(audit_file_write(other), 0);
+	cr_assert_eq(audit_file_name_sealed(mine), 0, "there is nothing to do");
+	cr_expect_str_eq(verify(live()).words, "");
+	cr_expect_eq(verify(live()).records, 3u, "the other's file was left alone");
+	file = mine;
+	audit_file_free(&other);
 }
 
 Test(audit_file, size_and_age_make_it_due)

@@ -325,22 +325,59 @@ Test(auditor, what_is_there_when_it_is_drained_is_written)
 	cr_expect_eq(ring_fill(desk.ring), 0u);
 }
 
-Test(auditor, reopening_seals_the_file)
+static unsigned
+sealed_count(void)
 {
 	struct audit_files files;
+	unsigned count;
 
+	if (audit_files_list(scratch, &files) != 0)
+		return 0; /* there is no folder yet */
+	count = files.count;
+	for (unsigned i = 0; i < files.count; i++)
+		count -= audit_files_is_live(files.paths[i]);
+	audit_files_free(&files);
+	return count;
+}
+
+static bool
+wait_for_sealed(unsigned wanted)
+{
+	for (int i = 0; i < 500 && sealed_count() < wanted; i++)
+		usleep(20 * 1000);
+	return sealed_count() == wanted;
+}
+
+/* No record comes to help. */
+Test(auditor, reopening_seals_the_file)
+{
 	enter(5);
 	rig_start();
 	for (unsigned i = 1; i <= 3; i++) {
 		end_all(10);
 		cr_assert(wait_for(&tally.rpcs, 10 * i));
 		rig_say(LEASH_REOPEN);
-		usleep(300 * 1000);
+		cr_expect(wait_for_sealed(i), "%u", sealed_count());
 	}
+	rig_say(LEASH_REOPEN);
 	rig_stop();
-	cr_assert_eq(audit_files_list(scratch, &files), 0);
-	cr_expect_geq(files.count, 3u);
-	audit_files_free(&files);
+	cr_expect_eq(sealed_count(), 3u, "nothing had come since");
+	verify_all();
+}
+
+Test(auditor, an_old_file_is_sealed_though_nothing_happens)
+{
+	rig.conf.audit.max_age_ms = 500;
+	enter(5);
+	rig_start();
+	end_all(10);
+	cr_expect(wait_for_sealed(1), "%u", sealed_count());
+	usleep(2500 * 1000); /* several ages, and no empty file for them */
+	cr_expect_eq(sealed_count(), 1u);
+	cr_expect_neq(access(scratch_path("audit/audit.log"), F_OK), 0);
+	end_all(10);
+	cr_expect(wait_for_sealed(2), "%u", sealed_count());
+	rig_stop();
 	verify_all();
 }
 
@@ -487,6 +524,61 @@ Test(auditor, books_balance_whoever_is_killed)
 	rig_stop();
 	expect_balance(deaths);
 	cr_expect_geq(tally.unfinished, deaths, "%llu", (unsigned long long)tally.unfinished);
+	free(seen);
+}
+
+/* Names so long that those of team and env find no room among the facts. */
+static _Noreturn void
+work_on_many(unsigned row, unsigned count)
+{
+	char name[256];
+
+	memset(name, 'x', sizeof(name));
+	if (segment_enter_row(rig.segment, row) != 0 ||
+	    desk_enter(&desk, rig.segment, row, row) != 0)
+		_exit(1);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned slot = desk_begin(&desk);
+		struct audit_facts f = desk_know(&desk, slot);
+
+		audit_number(&f, AUDIT_rpc, i + 1);
+		audit_text(&f, AUDIT_user, (struct str){name, sizeof(name)});
+		audit_text(&f, AUDIT_run_id, (struct str){name, sizeof(name)});
+		audit_text(&f, AUDIT_team, STR("t"));
+		audit_text(&f, AUDIT_env, STR("prod"));
+		desk_known(&desk, slot, &f);
+		desk_place(&desk, slot, PAIR);
+		atomic_fetch_add(&shared->begun, 1);
+	}
+	for (;;)
+		pause();
+}
+
+Test(auditor, all_that_a_killed_worker_had_open_is_recorded_and_counted_where_it_belongs)
+{
+	enum { MANY = 5000 };
+	const struct metrics_slot *books;
+	pid_t pid;
+
+	seen = calloc(NUMBERS_MAX, 1);
+	rig_start();
+	pid = fork();
+	if (pid == 0)
+		work_on_many(5, MANY);
+	while (atomic_load(&shared->begun) < MANY)
+		usleep(1000);
+	kill(pid, SIGKILL);
+	scratch_wait(pid);
+	cr_expect(wait_for(&tally.unfinished, MANY), "%llu", (unsigned long long)tally.unfinished);
+	cr_expect_eq(tally.lost, 0u);
+	for (unsigned n = 1; n <= MANY; n++)
+		cr_assert_eq(seen[n], 1, "%u", n);
+	rig_stop();
+	books = segment_metrics(rig.segment, 0);
+	cr_expect_eq(atomic_load(&books->requests[PAIR][GRPC_UNAVAILABLE]), (uint64_t)MANY);
+	cr_expect_eq(atomic_load(&books->errors[PAIR][METRICS_ERROR_worker_died]), (uint64_t)MANY);
+	cr_expect_eq(atomic_load(&books->requests[0][GRPC_UNAVAILABLE]), 0u);
+	cr_expect(leftover_is_empty(rig.segment));
 	free(seen);
 }
 

@@ -1,7 +1,11 @@
 /* Facts, open slots, and a worker's desk: each RPC is recorded once and counted once, however its
  * worker ends. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include "lib/clock.h"
 #include "proto/grpc.h"
 #include "shm/desk.h"
@@ -9,6 +13,16 @@
 #include "t/unit/scratch.h"
 
 #define ROW 3
+
+static int allocate_errno; /* what posix_fallocate() says, instead of doing it */
+
+int
+posix_fallocate(int fd, off_t at, off_t n)
+{
+	if (allocate_errno != 0)
+		return allocate_errno;
+	return syscall(SYS_fallocate, fd, 0, at, n) == 0 ? 0 : errno;
+}
 
 static struct segment *segment;
 static struct desk desk;
@@ -150,7 +164,7 @@ harvest(void)
 {
 	struct open_row *row = segment_open(segment, ROW);
 
-	for (unsigned i = 0; i < OPEN_SLOTS; i++) {
+	for (unsigned i = 0; i < open_count(row); i++) {
 		struct open_slot *s = &row->slots[i];
 		uint64_t word = atomic_load(&s->word);
 
@@ -286,6 +300,57 @@ work_a_little(unsigned *slots, unsigned count)
 		slots[i] = desk_begin(&desk);
 		cr_assert_eq(slots[i] == OPEN_NONE, i >= OPEN_SLOTS, "%u", i);
 	}
+}
+
+static uint64_t
+memory_of_segment(void)
+{
+	struct stat st;
+
+	cr_assert_eq(fstat(segment_fd(segment), &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+Test(desk, slots_take_memory_when_they_are_needed)
+{
+	static unsigned slots[3 * OPEN_FIRST];
+	struct open_row *row;
+	uint64_t before, more;
+
+	work_a_little(slots, OPEN_FIRST);
+	row = segment_open(segment, ROW);
+	before = memory_of_segment();
+	cr_expect_eq(open_count(row), (unsigned)OPEN_FIRST);
+	for (unsigned i = OPEN_FIRST; i < 3 * OPEN_FIRST; i++)
+		cr_assert_lt(slots[i] = desk_begin(&desk), 3u * OPEN_FIRST);
+	cr_expect_eq(open_count(row), 3u * OPEN_FIRST);
+	more = memory_of_segment() - before;
+	cr_expect(more + 4096 >= 2u * OPEN_FIRST * OPEN_BYTES &&
+			  more <= 2u * OPEN_FIRST * OPEN_BYTES + 4096,
+		  "%llu", (unsigned long long)more);
+	cr_expect_eq(atomic_load(&row->unslotted) & 0xffffffff, 0u);
+	for (unsigned turn = 0; turn < 3; turn++) {
+		for (unsigned i = 0; i < 3 * OPEN_FIRST; i++)
+			desk_end_unrecorded(&desk, slots[i], 1, 0);
+		for (unsigned i = 0; i < 3 * OPEN_FIRST; i++)
+			cr_assert_neq(slots[i] = desk_begin(&desk), (unsigned)OPEN_NONE);
+	}
+	cr_expect_eq(open_count(row), 3u * OPEN_FIRST, "those that are free again are used");
+	cr_assert_eq(desk_enter(&desk, segment, ROW, 1), 0); /* a successor */
+	cr_expect_eq(desk.open.left_count, 3u * OPEN_FIRST);
+	cr_assert_lt(desk_begin(&desk), 4u * OPEN_FIRST);
+}
+
+Test(desk, without_memory_for_more_slots_rpcs_are_a_number)
+{
+	static unsigned slots[OPEN_FIRST];
+
+	work_a_little(slots, OPEN_FIRST);
+	allocate_errno = ENOSPC;
+	cr_expect_eq(desk_begin(&desk), (unsigned)OPEN_NONE);
+	cr_expect_eq(desk_begin(&desk), (unsigned)OPEN_NONE);
+	cr_expect_eq(atomic_load(&segment_open(segment, ROW)->unslotted) & 0xffffffff, 2u);
+	cr_expect_eq(open_count(segment_open(segment, ROW)), (unsigned)OPEN_FIRST);
 }
 
 Test(desk, beyond_its_slots_rpcs_are_a_number)

@@ -80,6 +80,19 @@ Test(ship, oldest_first_until_written_down)
 	expect_waiting(0, "");
 }
 
+Test(ship, when_the_last_one_went_outlives_who_saw_it)
+{
+	uint64_t before_ms = clock_wall_ms();
+	struct sealed s;
+
+	put(NAME("7"), "x");
+	cr_assert_eq(sealed_look(scratch, &s), 0);
+	cr_expect_eq(s.listed_ms, 0u, "none went yet");
+	cr_expect_eq(audit_shipped_add(scratch, NAME("7")), 0);
+	cr_assert_eq(sealed_look(scratch, &s), 0);
+	cr_expect(s.listed_ms + 1000 > before_ms && s.listed_ms <= clock_wall_ms() + 1000);
+}
+
 Test(ship, files_stay_until_they_are_shipped)
 {
 	uint64_t later_ms = clock_wall_ms() + 3600 * 1000;

@@ -15,7 +15,7 @@ struct ship;
 struct spans;
 struct signer;
 
-struct desk {
+struct office {
 	const struct conf *conf;
 	struct view *view;
 	struct asks *asks;
