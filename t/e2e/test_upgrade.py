@@ -13,6 +13,7 @@ from harness import net, procs, rpc
 from harness import gateway as gateways
 from harness.fake import Stream
 from harness.load import Load
+from harness.metrics import scrape
 from harness.rpc import pb
 
 PROGRAMS = ("sparkgwd", "sparkgw-controller", "sparkgwctl")
@@ -58,6 +59,29 @@ def ended(old):
     assert old.returncode == 0
 
 
+class Watcher(threading.Thread):
+    """Looks at a counter over and over; with it, until it is left."""
+
+    def __init__(self, gateway):
+        super().__init__(daemon=True)
+        self.gateway, self.stopping, self.seen = gateway, threading.Event(), [0]
+
+    def run(self):
+        while not self.stopping.wait(0.02):
+            try:
+                self.seen.append(scrape(self.gateway).sum("spark_connect_requests_total"))
+            except OSError:  # between two controllers
+                pass
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join(30)
+
+
 @pytest.mark.timeout(400)
 def test_20_upgrades_under_load(make_gateway, fakes):
     for fake in fakes:
@@ -65,10 +89,12 @@ def test_20_upgrades_under_load(make_gateway, fakes):
     gateway = make_gateway(fakes, drain_timeout="5s")
     sessions = new_sessions(gateway, 20)
     homes = {row["id"]: row["driver"] for row in gateway.sessions().values()}
-    with Load(gateway.way(), sessions) as load:
+    with Watcher(gateway) as watcher, Load(gateway.way(), sessions) as load:
         for _ in range(20):
             ended(gateway.upgrade())
     assert load.failures == []
+    assert scrape(gateway).sum("spark_connect_requests_total") == load.done + len(sessions), "each is counted once"
+    assert watcher.seen == sorted(watcher.seen) and len(set(watcher.seen)) > 20, "and no counter ever goes back"
     assert load.done > 500, load.done
     net.wait_for(lambda: gateway.ask("status"), 10, "the control socket")
     assert {row["id"]: row["driver"] for row in gateway.sessions().values()} == homes
@@ -101,6 +127,26 @@ def test_stream_survives(make_gateway, fake):
         go_on.set()
         assert len(list(stream)) == 1
     ended(old)
+
+
+def test_what_old_ones_count_while_they_drain(make_gateway, fake):
+    """Two of them at once, each with a stream that ends when a younger one has long been asked for numbers."""
+    gateway, go_on, olds = make_gateway([fake]), threading.Event(), []
+    fake.behave = lambda s: (s.wait().send_headers(), s.send_message(b""), go_on.wait(20), s.send_trailers())
+    with rpc.Channel(gateway.way()) as first, rpc.Channel(gateway.way()) as second:
+        for channel in (first, second):
+            stream = channel.stream("ExecutePlan", rpc.sql(rpc.new_id(), "x"))
+            next(stream)
+            olds.append((gateway.upgrade(), stream))
+        assert scrape(gateway).sum("spark_connect_requests_total") == 0
+        go_on.set()
+        for old, stream in olds:
+            assert list(stream) == []
+            ended(old)
+    page = scrape(gateway)
+    assert page.sum("spark_connect_requests_total", status="OK") == page.sum("spark_gateway_rpcs_total") == 2
+    gateway.reload()  # another controller: it has them, too
+    assert scrape(gateway).sum("spark_connect_requests_total") == gateway.ask("status")["counters"]["rpcs_total"] == 2
 
 
 def test_control_socket_is_always_there(make_gateway, fake):
