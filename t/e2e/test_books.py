@@ -110,6 +110,9 @@ def test_all_is_killed_at_once(make_gateway, fakes):
     sorts = expect_recorded(gateway, traffic)
     assert sorts["unfinished"] >= 4 and sorts["ended"] > 500, sorts
     assert not list(gateway.run.glob("segment.old*")), "all that was left is written out"
+    begun = max(r["seq"] for r in records(gateway, "gateway") if r["event"] == "started")
+    cut_off = sum(r.get("unfinished", False) for r in of_rpcs(gateway) if r["seq"] > begun)
+    assert scrape(gateway).sum("spark_connect_errors_total", error_type="worker_died") == cut_off > 0, "the last life's are counted in this one"
     gateway.stop()
     done = audit(gateway, "verify")
     assert done.stdout.count("sealed\n") >= 2, done.stdout

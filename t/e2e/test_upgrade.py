@@ -15,6 +15,7 @@ from harness.fake import Stream
 from harness.load import Load
 from harness.metrics import scrape
 from harness.rpc import pb
+from test_audit import records
 
 PROGRAMS = ("sparkgwd", "sparkgw-controller", "sparkgwctl")
 
@@ -285,6 +286,11 @@ def test_old_supervisor_killed(make_gateway, fake):
     with rpc.Channel(gateway.way()) as channel:
         channel.call("Config", rpc.config(session))
     net.wait_for(lambda: not list(gateway.run.glob("segment.old*")), 10, "its audit records are written out")
+    net.wait_for(lambda: len(records(gateway, "rpc")) == 3, 10, gateway.tail)
+    assert [r.get("unfinished") for r in records(gateway, "rpc")].count(True) == 1
+    page = scrape(gateway)  # where it is counted, too
+    assert page.sum("spark_connect_errors_total", team="eng", error_type="worker_died") == 1
+    assert page.sum("spark_connect_requests_total") == 3
 
 
 def test_the_service_manager_is_told(make_gateway, fake, tmp_path, monkeypatch):
@@ -305,23 +311,32 @@ SESSION = """
 spark.range(10).createOrReplaceTempView("ten")
 def ask():
     assert spark.sql("SELECT count(*) AS n FROM ten").collect()[0].n == 10
+    assert spark.table("ten").selectExpr("sum(id) AS s").toPandas().s[0] == 45
 ask()
 out("under way")
-end, n = time.monotonic() + 20, 0
-while time.monotonic() < end:
+n = 0
+while not os.path.exists(os.environ["STOP"]):
     ask()
     n += 1
 out(n)
 """
 
 
-@pytest.mark.timeout(200)
-def test_real_sessions(make_gateway, spark_drivers):
-    """A PySpark session with a temporary view asks on and on, over five upgrades."""
+@pytest.mark.timeout(300)
+def test_real_sessions(make_gateway, spark_drivers, tmp_path):
+    """Two PySpark sessions, each with a view that only its driver knows, ask on and on, over 20 upgrades."""
     gateway = make_gateway(spark_drivers, drain_timeout="10s")
-    program = gateway.way().start(SESSION)
-    assert program.next() == "under way"
-    for _ in range(5):
+    programs = [gateway.way().start(SESSION, STOP=str(tmp_path / "stop")) for _ in range(2)]
+    assert [program.next() for program in programs] == ["under way"] * 2
+    homes = {row["id"]: row["driver"] for row in gateway.sessions().values()}
+    assert len(homes) == len(set(homes.values())) == 2
+    for _ in range(20):
         ended(gateway.upgrade())
-    said = program.finish()
-    assert said[0] > 5, said
+    net.wait_for(lambda: gateway.ask("status"), 10, "the control socket")
+    assert {row["id"]: row["driver"] for row in gateway.sessions().values()} == homes
+    bad = [r for r in records(gateway) if r.get("code")]  # before the sessions end: what still releases results then comes too late
+    (tmp_path / "stop").touch()
+    counts = [program.finish() for program in programs]  # which would say if a query had failed
+    print(f"{counts} rounds of two queries")
+    assert all(count[0] > 10 for count in counts), counts
+    assert bad == []
