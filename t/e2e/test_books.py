@@ -36,23 +36,28 @@ def settle(gateway, counted=True):
 def by_trace(found):
     traces = collections.defaultdict(list)
     for record in found:
-        traces[record.get("trace")].append(record)
+        if "trace" in record:
+            traces[record["trace"]].append(record)
     return traces
 
 
 def expect_recorded(gateway, traffic):
-    """What harness/traffic.py promises; returns how many there were of each sort."""
+    """What harness/traffic.py promises, record by record; returns how many there were of each sort."""
     found = of_rpcs(gateway)
+    nameless = [r for r in found if "trace" not in r]
     traces, sorts = by_trace(found), collections.Counter(sent.known for sent in traffic.sent)
     for sent in traffic.sent:
         mine, about = traces[sent.trace], f"{sent.kind}, {sent.known}, {sent.status}: {traces[sent.trace]}"
         assert len(mine) in {"ended": [1], "taken": [1], "refused": [0], "unsure": [0, 1]}[sent.known], about
         assert sent.known != "ended" or (mine[0]["code"], mine[0].get("unfinished")) == (sent.status, None), about
         assert not mine or mine[0]["code"] == 14 or not mine[0].get("unfinished"), about
-    sorts["unsure, recorded"] = sum(len(traces[sent.trace]) for sent in traffic.sent if sent.known == "unsure")
+    sorts["unsure, recorded"] = sum(len(traces[sent.trace]) for sent in traffic.sent if sent.known == "unsure") + len(nameless)
+    assert all(r.get("unfinished") for r in nameless) and sorts["unsure, recorded"] <= sorts["unsure"]
     sorts["unfinished"] = sum(record.get("unfinished", False) for record in found)
-    assert not set(traces) - {sent.trace for sent in traffic.sent}, "records of RPCs that nobody sent"
-    assert not traffic.given() - set(traces), "a driver had RPCs of which there is no record"
+    recorded = {r["trace"] for r in found if r not in nameless}
+    assert not recorded - {sent.trace for sent in traffic.sent}, "records of RPCs that nobody sent"
+    assert not traffic.given() - recorded, "a driver had RPCs of which there is no record"
+    assert len(traffic.given()) > len(traffic.sent) / 2
     assert sorts["ended"] + sorts["taken"] + sorts["unsure, recorded"] == len(found)
     assert [r["seq"] for r in records(gateway)] == list(range(1, len(records(gateway)) + 1))
     print(dict(sorts), len(found), "records:", dict(collections.Counter(r["status"] for r in found)))
@@ -76,8 +81,8 @@ def test_kills_reloads_and_an_upgrade(make_gateway, fakes):
     gateway = make_gateway(fakes, workers=2, drain_timeout="3s", limits={"connections": 1000, "streams_per_connection": 256})
     with Traffic(gateway.clear_port, fakes) as traffic:
         for kinds in (["worker"], ["keeper"], ["worker", "worker"], ["controller", "worker"]):
-            for n, kind in enumerate(kinds):
-                os.kill(gateway.pids(kind)[n % 2 if kind == "worker" else 0], signal.SIGKILL)
+            for victim in [gateway.pids(kind)[kinds[:n].count(kind)] for n, kind in enumerate(kinds)]:
+                os.kill(victim, signal.SIGKILL)
             traffic.go_on(200)
             gateway.wait()
             gateway.process.send_signal(signal.SIGHUP)
@@ -112,7 +117,8 @@ def test_all_is_killed_at_once(make_gateway, fakes):
     assert not list(gateway.run.glob("segment.old*")), "all that was left is written out"
     begun = max(r["seq"] for r in records(gateway, "gateway") if r["event"] == "started")
     cut_off = sum(r.get("unfinished", False) for r in of_rpcs(gateway) if r["seq"] > begun)
-    assert scrape(gateway).sum("spark_connect_errors_total", error_type="worker_died") == cut_off > 0, "the last life's are counted in this one"
+    counted = scrape(gateway).sum("spark_connect_errors_total", error_type="worker_died")
+    assert counted == cut_off > 0, "the last life's are counted in this one"
     gateway.stop()
     done = audit(gateway, "verify")
     assert done.stdout.count("sealed\n") >= 2, done.stdout

@@ -5,7 +5,8 @@ What a client can know of an RPC that it sent, with a trace id of its own:
 	ended	it has the whole answer, or has cancelled it and knows by a PING that this arrived: one record, with that status
 	taken	the connection died before, but a PING, or a byte of the answer, had proved that a worker had it: one record
 	refused	a GOAWAY said that it was not taken: none
-	unsure	the connection died, and nothing had come back: one record if the worker had read it, else none
+	unsure	the connection died, and nothing had come back: one record if the worker had begun to read it, else none; that record
+		is without its trace if the worker was killed while it read the headers
 
 So, whoever is killed: ended + taken + (those unsure that are recorded) = records = requests counted, and of what a driver was
 given nothing is missing.
@@ -183,11 +184,11 @@ class Traffic:
         self.go_on(60)
         return self
 
-    def go_on(self, more, seconds=20):
+    def go_on(self, more, seconds=60):
         """Until so many more have been sent."""
         count = sum(len(c.sent) for c in self.clients) + more
-        net.wait_for(lambda: sum(len(c.sent) for c in self.clients) >= count or any(c.error for c in self.clients), seconds, 
-                     lambda: "more traffic: " + str([(c.is_alive(), len(c.sent), c.error, [(x.kind, x.answer, x.connection.closed, x.connection.going) for x in c.sent[-4:]]) for c in self.clients]))
+        net.wait_for(lambda: sum(len(c.sent) for c in self.clients) >= count or any(c.error for c in self.clients), seconds,
+                     lambda: f"more traffic: {[(c.sent[-1].kind, c.sent[-1].answer) for c in self.clients]}")
 
     def __exit__(self, *_):
         self.stopping.set()
