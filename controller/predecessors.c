@@ -62,8 +62,10 @@ predecessors_open(struct predecessors *p, struct loop *loop, struct segment *own
 		uint64_t inode = atomic_load(&segment_earlier(last)->segment);
 		struct segment *s = inode != 0 ? find(run_dir, inode) : NULL;
 
-		if (s == NULL)
+		if (s == NULL) { /* or a later file with its inode would be taken for it */
+			atomic_store(&segment_earlier(last)->segment, 0);
 			break;
+		}
 		p->list[p->count++] = s;
 	}
 	if (p->count == 0)
