@@ -18,6 +18,7 @@
 #include "conf/secret.h"
 #include "controller/certificates.h"
 #include "controller/keysets.h"
+#include "controller/predecessors.h"
 #include "controller/routes.h"
 #include "controller/ship.h"
 #include "controller/signer.h"
@@ -49,6 +50,7 @@ struct controller {
 	struct conf *conf;
 	struct child child;
 	struct view view;
+	struct predecessors predecessors;
 	struct asks asks;
 	struct office office;
 	struct certificates *certificates;
@@ -274,6 +276,12 @@ list_certificates(void *arg, json_t *list)
 }
 
 static void
+look_back(void *arg)
+{
+	predecessors_look(arg);
+}
+
+static void
 start(struct controller *c, const struct options *o)
 {
 	struct child_seat seat = {
@@ -300,6 +308,9 @@ start(struct controller *c, const struct options *o)
 	c->child.arg = c;
 	asks_init(&c->asks, c->child.loop, (int)o->keeper_fd);
 	c->view.segment = segment;
+	predecessors_open(&c->predecessors, c->child.loop, segment, c->conf->run_dir.p);
+	c->view.look_back = look_back;
+	c->view.look_back_arg = &c->predecessors;
 	c->view.state_dir = c->conf->state_dir.p;
 	c->view.generation = (unsigned)o->generation;
 	c->certificates = certificates_read(c->conf);
@@ -344,6 +355,7 @@ finish(struct controller *c)
 	admin_close(&c->tcp);
 	admin_close(&c->control);
 	view_close(&c->view);
+	predecessors_close(&c->predecessors);
 	child_leave(&c->child);
 	conf_free(&c->conf);
 }

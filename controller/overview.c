@@ -8,6 +8,7 @@
 #include "controller/overview.h"
 
 #include "lib/clock.h"
+#include "shm/earlier.h"
 #include "shm/labels.h"
 #include "shm/ledger.h"
 #include "shm/metrics.h"
@@ -32,6 +33,7 @@ add_row(const struct metrics_slot *m, unsigned pair, struct sums *s)
 static void
 add_up(struct view *v, unsigned pair, struct sums *s)
 {
+	add_row(&segment_earlier(v->segment)->rpcs, pair, s);
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
 		const struct metrics_slot *m = segment_metrics(v->segment, i);
 
@@ -88,6 +90,7 @@ show_teams(struct view *v)
 	unsigned count = labels_count(segment_labels(v->segment));
 	json_t *teams = json_array();
 
+	view_look_back(v);
 	for (unsigned i = 1; i <= count; i++) /* "other" comes last */
 		json_array_append_new(teams, show_pair(v, i % count));
 	return teams;
@@ -97,6 +100,7 @@ static json_t *
 show_audit(const struct overview *o)
 {
 	const struct metrics_keeper *m = segment_metrics_keeper(o->view->segment);
+	const struct metrics_keeper *earlier = &segment_earlier(o->view->segment)->keeper;
 	const struct ledger *ledger = segment_ledger(o->view->segment);
 	json_t *audit = json_pack("{s:b, s:b}", "enabled", o->audited, "stalled",
 				  atomic_load(&ledger->stalled) != 0);
@@ -104,9 +108,10 @@ show_audit(const struct overview *o)
 	for (unsigned i = 0; i < METRICS_KEEPER_COUNT; i++)
 		if (strncmp(metrics_keeper_info[i].name, "audit_", 6) == 0 &&
 		    i != METRICS_KEEPER_audit_stalled)
-			json_object_set_new(audit, metrics_keeper_info[i].name + 6,
-					    json_integer((json_int_t)atomic_load_explicit(
-						    &m->number[i], memory_order_relaxed)));
+			json_object_set_new(
+				audit, metrics_keeper_info[i].name + 6,
+				json_integer((json_int_t)(atomic_load(&m->number[i]) +
+							  atomic_load(&earlier->number[i]))));
 	return audit;
 }
 

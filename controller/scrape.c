@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "lib/clock.h"
 #include "lib/panic.h"
+#include "shm/earlier.h"
 #include "shm/labels.h"
 #include "shm/procs.h"
 
@@ -29,7 +30,11 @@ add_up(struct scrape *s)
 {
 	const struct procs_row *rows = segment_procs(s->segment);
 	const struct counters_slot *slots = segment_counters(s->segment);
+	const struct earlier *earlier = segment_earlier(s->segment);
 
+	add_slot(s->sum, &earlier->rpcs);
+	for (unsigned i = 0; i < COUNTERS_COUNT; i++)
+		s->counters[i] += scrape_load(&earlier->counters[i]);
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
 		const struct metrics_slot *slot = segment_metrics(s->segment, i);
 
@@ -53,6 +58,7 @@ scrape_begin(struct scrape *s, const struct scrape_from *from, struct buf *out)
 		return E_NOMEM;
 	exposition_open(&s->x, out);
 	s->pairs = labels_count(segment_labels(s->segment));
+	view_look_back(from->view);
 	add_up(s);
 	return 0;
 }

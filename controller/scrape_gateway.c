@@ -7,6 +7,7 @@
 #include "controller/scrape.h"
 #include "controller/ship.h"
 #include "lib/panic.h"
+#include "shm/earlier.h"
 #include "shm/procs.h"
 #include "shm/ring.h"
 
@@ -229,7 +230,10 @@ void
 scrape_keeper(struct scrape *s, unsigned what)
 {
 	ASSERT(what < METRICS_KEEPER_COUNT);
-	exposition_value(&s->x, scrape_load(&segment_metrics_keeper(s->segment)->number[what]), 0);
+	exposition_value(&s->x,
+			 scrape_load(&segment_metrics_keeper(s->segment)->number[what]) +
+				 scrape_load(&segment_earlier(s->segment)->keeper.number[what]),
+			 0);
 }
 
 /* what: 0: commits, 1: syncs of the audit file */
@@ -237,8 +241,14 @@ void
 scrape_keeper_times(struct scrape *s, unsigned what)
 {
 	const struct metrics_keeper *keeper = segment_metrics_keeper(s->segment);
+	const struct metrics_keeper *earlier = &segment_earlier(s->segment)->keeper;
 	struct scrape_histogram h = scrape_read(what == 0 ? &keeper->commit : &keeper->audit_sync);
+	struct scrape_histogram before =
+		scrape_read(what == 0 ? &earlier->commit : &earlier->audit_sync);
 
+	for (unsigned i = 0; i < METRICS_BUCKETS; i++)
+		h.count[i] += before.count[i];
+	h.sum_us += before.sum_us;
 	exposition_bounds(&s->x, metrics_bounds_us, METRICS_BUCKETS - 1, US);
 	exposition_histogram(&s->x, h.count, h.sum_us);
 }
@@ -246,7 +256,7 @@ scrape_keeper_times(struct scrape *s, unsigned what)
 void
 scrape_rings(struct scrape *s, unsigned what)
 {
-	uint64_t lost = 0, fullest = 0;
+	uint64_t lost = scrape_load(&segment_earlier(s->segment)->lost), fullest = 0;
 
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
 		const struct ring *ring = segment_ring(s->segment, i);

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "shm/counters.h"
+#include "shm/earlier.h"
 #include "shm/procs.h"
 
 int
@@ -45,6 +46,13 @@ view_refresh(struct view *v)
 	registry_unref(&v->registry);
 	v->registry = fresh;
 	return 0;
+}
+
+void
+view_look_back(struct view *v)
+{
+	if (v->look_back != NULL)
+		v->look_back(v->look_back_arg);
 }
 
 /* Rows outlive processes that were killed, until their index is used again. */
@@ -253,6 +261,9 @@ show_processes(struct view *v, json_t *status)
 	uint64_t total[COUNTERS_COUNT] = {0}, own[COUNTERS_COUNT];
 
 	_Static_assert(SEGMENT_PROCS == SEGMENT_COUNTERS, "a counter slot per process row");
+	view_look_back(v);
+	for (unsigned i = 0; i < COUNTERS_COUNT; i++)
+		total[i] = atomic_load(&segment_earlier(v->segment)->counters[i]);
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
 		bool alive = view_is_alive(&rows[i]);
 

@@ -23,12 +23,16 @@ struct view {
 	struct db *db;		   /* NULL: not open yet */
 	struct registry *registry; /* NULL: not loaded yet */
 	unsigned generation;	   /* of the configuration */
+	/* Makes current what predecessors count (shm/earlier.h). NULL: there are none. */
+	void (*look_back)(void *arg);
+	void *look_back_arg;
 };
 
 int view_open_store(struct view *, const char **ret_words) MUST_CHECK; /* as db_open() */
 void view_close(struct view *);
 
 /* Why the gateway is not ready: an array of words, empty when it is. */
+void view_look_back(struct view *);
 json_t *view_missing(struct view *);
 json_t *view_status(struct view *);
 

@@ -3,9 +3,11 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "daemon/ground.h"
 #include "daemon/successor.h"
 #include "lib/log.h"
+#include "shm/earlier.h"
 #include "shm/leftover.h"
 
 const char *
@@ -36,11 +38,16 @@ put_by_leftover(const char *path)
 
 /* The only moment at which the supervisor writes to the segment. */
 int
-ground_make_segment(const struct world *w, struct segment **ret)
+ground_make_segment(const struct world *w, bool succeeds, struct segment **ret)
 {
+	struct stat before = {0};
 	char path[4096];
-	int err = put_by_leftover(ground_segment_path(w, path, sizeof(path)));
+	int err;
 
+	ground_segment_path(w, path, sizeof(path));
+	if (succeeds && stat(path, &before) != 0)
+		before.st_ino = 0;
+	err = put_by_leftover(path);
 	if (err != E_OK)
 		return err;
 	err = segment_create(path, ret);
@@ -50,6 +57,7 @@ ground_make_segment(const struct world *w, struct segment **ret)
 		log_error(NULL, "cannot make %s: %s", path, strerror(errno));
 		return err;
 	}
+	atomic_store(&segment_earlier(*ret)->segment, before.st_ino);
 	procs_enter(&segment_procs(*ret)[0], PROC_SUPERVISOR, 0, w->generation, 0);
 	procs_set_state(&segment_procs(*ret)[0], PROC_READY);
 	return E_OK;

@@ -11,6 +11,7 @@
 
 /* Errors also go to the world's list. */
 int ground_bind(struct listeners *, struct world *, const struct handover *) MUST_CHECK;
-int ground_make_segment(const struct world *, struct segment **ret) MUST_CHECK;
+/* succeeds: a program that still lives has the segment that is there, and is followed by this one. */
+int ground_make_segment(const struct world *, bool succeeds, struct segment **ret) MUST_CHECK;
 int ground_take_seats(struct children *, struct world *) MUST_CHECK;
 const char *ground_segment_path(const struct world *, char *path, size_t size); /* returns path */

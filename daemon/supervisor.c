@@ -553,7 +553,7 @@ supervisor_run(struct supervisor_setup *setup)
 		goto out;
 	}
 	if (ground_bind(&v->listeners, setup->first, setup->handover) != E_OK ||
-	    ground_make_segment(setup->first, &v->segment) != E_OK ||
+	    ground_make_segment(setup->first, setup->handover->link_fd >= 0, &v->segment) != E_OK ||
 	    ground_take_seats(&v->children, setup->first) != E_OK)
 		goto out;
 	v->children.segment = v->segment;

@@ -29,7 +29,7 @@ struct row {
 
 struct audit_source {
 	unsigned magic;
-	struct segment *segment;
+	struct segment *segment, *own; /* own: where the dead are counted */
 	bool old, took, fresh;
 	unsigned rows_count, next_row;
 	struct row *rows;
@@ -45,7 +45,7 @@ struct taking {
 };
 
 struct audit_source *
-audit_source_new(struct segment *segment, bool old)
+audit_source_new(struct segment *segment, struct segment *own)
 {
 	struct audit_source *s = calloc(1, sizeof(*s));
 
@@ -53,13 +53,14 @@ audit_source_new(struct segment *segment, bool old)
 		return NULL;
 	s->magic = SOURCE_MAGIC;
 	s->segment = segment;
+	s->own = own;
+	s->old = segment != own;
 	s->rows_count = segment_rows(segment);
 	s->rows = calloc(s->rows_count, sizeof(*s->rows));
 	if (s->rows == NULL) {
 		audit_source_free(&s);
 		return NULL;
 	}
-	s->old = old;
 	s->fresh = true;
 	for (unsigned i = 0; i < s->rows_count; i++)
 		s->rows[i].scan = true;
@@ -244,23 +245,16 @@ take_number(struct audit_source *s, unsigned i, const struct taking *t,
 	--*t->budget;
 }
 
-static unsigned
-find_pair(struct audit_source *s, const struct audit_values *v)
-{
-	if (s->old)
-		return 0;
-	return labels_find(segment_labels(s->segment), v->text[AUDIT_team], v->text[AUDIT_env]);
-}
-
-/* Which counter the request belongs into, if its worker has not said so. */
+/* Which counter the request belongs into, if its worker has not said so. A number of an earlier
+ * life's pairs means nothing here. */
 static void
 decide_counter(struct audit_source *s, struct open_slot *slot, const struct audit_values *v)
 {
-	if (atomic_load(&slot->code) == OPEN_NO_CODE) {
-		if (atomic_load(&slot->pair) >= SEGMENT_PAIRS)
-			atomic_store(&slot->pair, find_pair(s, v));
+	if (s->old || atomic_load(&slot->pair) >= SEGMENT_PAIRS)
+		atomic_store(&slot->pair, labels_find(segment_labels(s->own), v->text[AUDIT_team],
+						      v->text[AUDIT_env]));
+	if (atomic_load(&slot->code) == OPEN_NO_CODE)
 		atomic_store(&slot->code, GRPC_UNAVAILABLE);
-	}
 	atomic_store(&slot->counted_at, OPEN_NEVER);
 }
 
@@ -358,18 +352,19 @@ audit_source_note(struct audit_source *s, const struct ledger *batch)
 }
 
 /* Counted once, though the keeper may be killed between any two of these lines: the slot says
- * beforehand how far the counter will be. */
+ * beforehand how far the counter will be. A slot of an earlier life could outlive the counter, so
+ * it says nothing there. */
 static void
 count_dead(struct audit_source *s, struct open_slot *slot)
 {
-	struct metrics_slot *m = s->old ? NULL : segment_metrics(s->segment, BOOKS_ROW);
+	struct metrics_slot *m = segment_metrics(s->own, BOOKS_ROW);
 	uint32_t pair = atomic_load(&slot->pair) % SEGMENT_PAIRS;
 	_Atomic uint64_t *counter;
 
 	if (m == NULL)
 		return;
 	counter = &m->requests[pair][atomic_load(&slot->code) % GRPC_CODES];
-	if (atomic_load(&slot->counted_at) == OPEN_NEVER)
+	if (s->old || atomic_load(&slot->counted_at) == OPEN_NEVER)
 		atomic_store(&slot->counted_at, atomic_load(counter) + 1);
 	if (atomic_load(counter) < atomic_load(&slot->counted_at)) {
 		metrics_add(&m->errors[pair][METRICS_ERROR_worker_died], 1);

@@ -4,6 +4,8 @@
  * A batch takes records, and marks in the segment what it has taken; when it is in the audit file
  * the marks are settled (rings move on, slots are free, dead workers' requests are counted), when
  * it is not they are undone. All marks outlive the keeper.
+ *
+ * What was under way in an earlier life is counted in this one's metrics.
  */
 #pragma once
 #include <stdbool.h>
@@ -18,9 +20,9 @@ struct audit_tally { /* what a batch took */
 	uint64_t records, unfinished, lost;
 };
 
-/* old: left by an earlier life, and everybody in it is dead. NULL: out of memory. Takes the segment
- * over when it is old. */
-struct audit_source *audit_source_new(struct segment *, bool old);
+/* own: this life's; another one was left by an earlier life, and everybody in it is dead. NULL: out
+ * of memory. Takes the segment over when it is not its own. */
+struct audit_source *audit_source_new(struct segment *, struct segment *own);
 void audit_source_free(struct audit_source **);
 struct segment *audit_source_segment(struct audit_source *);
 

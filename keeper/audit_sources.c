@@ -17,7 +17,7 @@
 struct audit_sources {
 	unsigned magic;
 	const char *run_dir;
-	const struct segment *own;
+	struct segment *own;
 	struct audit_source *list[AUDIT_SOURCES]; /* the last is our own */
 	bool said[LEFTOVER_FILES];		  /* that it cannot be read */
 };
@@ -32,7 +32,7 @@ audit_sources_new(struct segment *own, const char *run_dir)
 	s->magic = SOURCES_MAGIC;
 	s->run_dir = run_dir;
 	s->own = own;
-	s->list[LEFTOVER_FILES] = audit_source_new(own, false);
+	s->list[LEFTOVER_FILES] = audit_source_new(own, own);
 	if (s->list[LEFTOVER_FILES] == NULL)
 		audit_sources_free(&s);
 	return s;
@@ -83,7 +83,7 @@ take_up(struct audit_sources *s, unsigned n, const char *path)
 		segment_detach(&segment);
 		return E_AGAIN;
 	}
-	s->list[n] = audit_source_new(segment, true);
+	s->list[n] = audit_source_new(segment, s->own);
 	if (s->list[n] == NULL) {
 		segment_detach(&segment);
 		return E_NOMEM;

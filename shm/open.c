@@ -31,8 +31,8 @@ is_counted(const struct open_slot *s, const _Atomic uint64_t *requests)
 	uint32_t pair = atomic_load(&s->pair), code = atomic_load(&s->code);
 	uint64_t at = load(&s->counted_at);
 
-	if (requests == NULL)
-		return true;
+	if (requests == NULL) /* killed within its last lines, it has probably been counted */
+		return code != OPEN_NO_CODE;
 	return at != OPEN_NEVER && pair < SEGMENT_PAIRS && code < GRPC_CODES &&
 	       load(&requests[pair * GRPC_CODES + code]) >= at;
 }

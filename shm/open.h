@@ -86,6 +86,7 @@ struct open_slot *open_slot(struct open_desk *, unsigned index); /* NULL for OPE
 void open_free(struct open_desk *, unsigned index);
 
 /* The process in the row is dead (segment_row_lives()) and `life` was read before that was asked:
- * its slots become orphans, or free when all had been done. How many orphans. Keeper. */
+ * its slots become orphans, or free when all had been done. How many orphans. requests NULL: the
+ * counters are not there any more. Keeper. */
 unsigned open_orphan(struct open_row *, uint64_t life, const struct ring *,
 		     const _Atomic uint64_t *requests);

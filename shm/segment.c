@@ -3,7 +3,7 @@
  * whole. Nothing here knows what the parts mean; their headers do.
  *
  *	header | process rows | health rows | counter slots | sessions per driver, per pair |
- *	labels | ledger | the keeper's metrics | what is reserved |
+ *	labels | ledger | the keeper's metrics | earlier numbers | what is reserved |
  *	holes: metrics of row 0, 1, ... | rings | open slots
  *
  * A new file is made beside the old one and renamed over it, so that whoever still maps the old one
@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "lib/panic.h"
 #include "shm/counters.h"
+#include "shm/earlier.h"
 #include "shm/health.h"
 #include "shm/labels.h"
 #include "shm/ledger.h"
@@ -47,7 +48,7 @@ struct header {
 	uint64_t file_size;
 	struct audit_parts audit;
 	uint32_t procs_size, health_size, counters_size, sessions_size, labels_size, metrics_size;
-	uint32_t keeper_size, pad;
+	uint32_t keeper_size, earlier_size;
 	_Alignas(64) _Atomic uint64_t registry_generation;
 	_Alignas(64) _Atomic uint32_t keeper_ok;
 	_Alignas(64) _Atomic uint64_t generations[SEGMENT_WHATS];
@@ -62,7 +63,8 @@ struct header {
 #define LABELS_AT   (PAIRS_AT + ALIGNED(SEGMENT_PAIRS * sizeof(_Atomic uint32_t)))
 #define LEDGER_AT   (LABELS_AT + ALIGNED(sizeof(struct labels)))
 #define KEEPER_AT   (LEDGER_AT + ALIGNED(sizeof(struct ledger)))
-#define RESERVED_AT (KEEPER_AT + ALIGNED(sizeof(struct metrics_keeper)))
+#define EARLIER_AT  (KEEPER_AT + ALIGNED(sizeof(struct metrics_keeper)))
+#define RESERVED_AT (EARLIER_AT + ALIGNED(sizeof(struct earlier)))
 #define HOLES_AT    (RESERVED_AT + ALIGNED(SEGMENT_PROCS * sizeof(_Atomic uint32_t)))
 
 #define METRICS_STEP   ALIGNED(sizeof(struct metrics_slot))
@@ -73,7 +75,7 @@ struct header {
 #define OPENS_AT       (RINGS_AT + SEGMENT_PROCS * RING_STEP)
 #define FILE_SIZE      (OPENS_AT + SEGMENT_PROCS * OPEN_STEP)
 #define LOCKS_AT       ((off_t)1 << 40) /* row locks: bytes that the file does not have */
-#define CONSTANT_BYTES (offsetof(struct header, pad) + sizeof(uint32_t))
+#define CONSTANT_BYTES (offsetof(struct header, earlier_size) + sizeof(uint32_t))
 
 /* Whoever changes a row changes FILE_VERSION and these numbers. */
 _Static_assert(sizeof(struct procs_row) == 48, "layout of the process rows");
@@ -82,6 +84,8 @@ _Static_assert(sizeof(struct counters_slot) == 4672, "layout of the counter slot
 _Static_assert(sizeof(struct labels) == 32776, "layout of the labels");
 _Static_assert(sizeof(struct metrics_slot) == 579440, "layout of the metrics");
 _Static_assert(sizeof(struct metrics_keeper) == 384, "layout of the keeper's metrics");
+_Static_assert(sizeof(struct earlier) == 16 + 8 * COUNTERS_COUNT + 384 + 579440,
+	       "layout of the earlier numbers");
 _Static_assert(offsetof(struct header, audit) == 24, "layout of the header");
 _Static_assert(offsetof(struct header, registry_generation) == 128, "layout of the header");
 _Static_assert(offsetof(struct header, keeper_ok) == 192, "layout of the header");
@@ -132,6 +136,7 @@ wanted_header(void)
 		.labels_size = sizeof(struct labels),
 		.metrics_size = sizeof(struct metrics_slot),
 		.keeper_size = sizeof(struct metrics_keeper),
+		.earlier_size = sizeof(struct earlier),
 		.file_size = FILE_SIZE,
 	};
 }
@@ -378,6 +383,12 @@ struct metrics_keeper *
 segment_metrics_keeper(struct segment *s)
 {
 	return part(s, KEEPER_AT);
+}
+
+struct earlier *
+segment_earlier(struct segment *s)
+{
+	return part(s, EARLIER_AT);
 }
 
 _Atomic uint64_t *

@@ -3,10 +3,10 @@
  *
  * The supervisor creates it before the first fork and writes only its own rows afterwards. Each part
  * has one writer (named over its struct in the part's header: procs.h, health.h, counters.h,
- * labels.h, metrics.h, ring.h, open.h, ledger.h). Indexes, never pointers. Survives the death of
+ * labels.h, metrics.h, ring.h, open.h, ledger.h, earlier.h). Indexes, never pointers. Survives the death of
  * every process (tmpfs), so that the next start writes out the audit records that were left in it.
  *
- * The file is 4.8 GiB long and nearly all hole: memory is taken by the small parts (3 MiB) and,
+ * The file is 4.8 GiB long and nearly all hole: memory is taken by the small parts (4 MiB) and,
  * when a process asks for them, by its row's ring, open slots and metrics (2.1 MiB per worker, and
  * 0.5 MiB for each 1024 RPCs more that it has open at once).
  * Nobody may touch those of a row that were not reserved; the accessors answer NULL for them.
@@ -19,6 +19,7 @@
 #include "shm/limits.h"
 
 struct procs_row;
+struct earlier;
 struct labels;
 struct ledger;
 struct metrics_keeper;
@@ -48,6 +49,7 @@ struct counters_slot *segment_counters(struct segment *); /* SEGMENT_COUNTERS of
 struct labels *segment_labels(struct segment *);
 struct ledger *segment_ledger(struct segment *);
 struct metrics_keeper *segment_metrics_keeper(struct segment *);
+struct earlier *segment_earlier(struct segment *);
 
 /* Parts of a row that take memory only when asked for. The process in the row asks once, at its
  * start; what its predecessor had stays as it is. E_FULL (tmpfs), E_IO. */

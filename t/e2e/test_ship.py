@@ -15,7 +15,6 @@ import urllib.parse
 import pytest
 
 from harness import net, s3
-from harness.client import Way
 from harness.gateway import BUILD
 from harness.metrics import scrape
 
@@ -50,8 +49,8 @@ def store(tmp_path):
 @pytest.fixture
 def make_shipper(make_gateway, fake, store):
     """A gateway that ships into the store, not started yet, and the folder of its audit files."""
-    def make(secret=s3.SECRET, **more):
-        gateway = make_gateway([fake], start=False, workers=1, audit={"gateway": "gate/a", "ship": {
+    def make(secret=s3.SECRET, drivers=None, **more):
+        gateway = make_gateway(drivers or [fake], start=False, workers=1, audit={"gateway": "gate/a", "ship": {
             "endpoint": store.endpoint, "bucket": store.bucket, "prefix": "logs/audit", "access_key_file": "ship.id",
             "secret_key_file": "ship.secret", **more}})
         write_key(gateway, "ship.id", s3.ID)
@@ -212,14 +211,56 @@ def test_keys_are_checked_and_never_said(make_shipper):
     assert "audit.ship.secret_key_file" in gateway.log.read_text() and s3.SECRET not in gateway.log.read_text()
 
 
-def test_spark_reads_the_table(make_shipper, store, spark_drivers, tmp_path):
-    gateway, folder = make_shipper()
-    wanted = dict(sealed_file(folder, 1 + 1000 * i, 100, HOUR + datetime.timedelta(hours=i)) for i in range(2))
+NOTEBOOK = """
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+out(spark.client._session_id)
+begin = time.monotonic()
+spark.sql("SELECT id, id * id AS square FROM range(10) WHERE id > 6").collect()
+out(1000 * (time.monotonic() - begin))
+spark.range(1000).groupBy((F.col("id") % 3).alias("k")).agg(F.sum("id")).toPandas()
+try:
+    spark.sql("SELECT name FROM no_such_table").collect()
+except PySparkException:
+    out("failed")
+spark.range(3).createOrReplaceTempView("three")
+spark.sql("SELECT count(*) FROM three").show()
+"""
+READER = """
+spark.read.json({table!r}).where("kind = 'rpc' and session = '{session}'").createOrReplaceTempView("audit")
+def ask(query):
+    out([list(row) for row in spark.sql(query).collect()])
+ask("SELECT user, provider, team, env, method, plan.kind, plan.command, plan.sql, status, ms.total, bytes_out FROM audit "
+    "WHERE method IN ('ExecutePlan', 'AnalyzePlan') ORDER BY seq")
+ask("SELECT user, team, count_if(status = 'OK'), count_if(status != 'OK'), sum(bytes_out) > 0, count(DISTINCT date, hour) > 0 "
+    "FROM audit GROUP BY user, team")
+"""
+
+
+@pytest.mark.timeout(200)
+def test_spark_reads_the_table(make_shipper, store, spark_drivers):
+    """A notebook's session, through the gateway; what the store then has of it is a table for somebody else."""
+    gateway, folder = make_shipper(drivers=spark_drivers)
     gateway.start()
-    wait_shipped(gateway, store, wanted)
+    session, took_ms, failed = gateway.way().run(NOTEBOOK)
+    net.wait_for(lambda: is_recorded(folder, session, "ReleaseSession"), 20, gateway.tail)
+    seal(gateway)
+    wait_shipped(gateway, store, [])
     table = urllib.parse.quote(str(store.objects_folder / store.bucket / "logs/audit"), safe="/")
-    found = Way("direct", spark_drivers[0].port, {"user_id": "alice"}).run(f"""
-rows = spark.read.json({table!r}).where("kind = 'rpc' and user = 'alice'")
-out(sorted([str(r["date"]), r["hour"], r["count"]] for r in rows.groupBy("date", "hour").count().collect()))
-""")
-    assert found == [["2026-03-14", 9, 99], ["2026-03-14", 10, 99]]
+    rows, sums = gateway.way("token-bob").run(READER.format(table=table, session=session))
+    for row in rows:
+        print(row)
+    assert {tuple(row[:4]) for row in rows} == {("alice", "tests", "eng", "prod")}
+    texts = {row[7]: row for row in rows if row[7]}
+    good = texts["SELECT id, id * id AS square FROM range(10) WHERE id > 6"]
+    assert good[4] == "ExecutePlan" and good[8] == "OK" and 0 < good[9] <= took_ms
+    assert texts["SELECT name FROM no_such_table"][8] == "INTERNAL" and failed == "failed"
+    assert texts["SELECT count(*) FROM three"][8] == "OK"
+    assert any(row[5] == "relation" and not row[7] and row[8] == "OK" and row[10] > 0 for row in rows), "the DataFrame"
+    (user, team, good, bad, *more), = sums
+    assert (user, team, more) == ("alice", "eng", [True, True]) and good > 5 and bad >= 1
+
+
+def is_recorded(folder, session, method):
+    rows = [json.loads(line) for line in (folder / "audit.log").read_text().splitlines()]
+    return any(row.get("session") == session and row.get("method") == method for row in rows)

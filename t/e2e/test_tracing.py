@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import secrets
 import threading
 import time
 
@@ -10,6 +11,7 @@ import pytest
 from harness import net, rpc
 from harness.load import Load
 from harness.metrics import scrape
+from test_audit import records
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 RECORD = {"time": "2026-03-14T09:26:53.500Z", "begun": "2026-03-14T09:26:53.250Z", "gateway": "gate-a", "kind": "rpc", "user": "alice",
@@ -62,8 +64,8 @@ def collector():
 
 @pytest.fixture
 def make_traced(make_gateway, fake, collector):
-    def make(**tracing):
-        gateway = make_gateway([fake], workers=1, tracing={"endpoint": f"http://127.0.0.1:{collector.port}", **tracing})
+    def make(drivers=None, **tracing):
+        gateway = make_gateway(drivers or [fake], workers=1, tracing={"endpoint": f"http://127.0.0.1:{collector.port}", **tracing})
         net.wait_for((gateway.folder / "state/audit/audit.log").exists, 10, gateway.tail)
         net.wait_for(lambda: tracing_of(gateway), 10, gateway.tail)
         return gateway
@@ -205,3 +207,55 @@ def test_what_nobody_takes_in_time_is_counted(make_traced, collector):
     call(gateway, 5)
     net.wait_for(lambda: len(collector.spans()) == 5, 20, gateway.tail)
     assert scrape(gateway).sum("spark_gateway_spans_sent_total") == 5
+
+
+# ---- RPCs that were really made ----
+
+PARENT = "00f067aa0ba902b7"
+
+
+def ask(gateway, fake, flags, status=0):
+    """An RPC in a trace of its own, or in none; its record, and the traceparent that the driver saw."""
+    trace, session = secrets.token_hex(16), rpc.new_id()
+    fake.behave = lambda s: (s.wait().send_headers(), s.send_message(b""), s.send_trailers(status))
+    more = {"traceparent": f"00-{trace}-{PARENT}-{flags}"} if flags else {}
+    with rpc.Channel(gateway.way(), **more) as channel:
+        channel.status("ExecutePlan", rpc.sql(session, "select 1"))
+    found = net.wait_for(lambda: [r for r in records(gateway, "rpc") if r.get("session") == session], 10, gateway.tail)
+    assert len(found) == 1 and (not flags or found[0]["trace"] == trace)
+    return found[0], fake.calls[-1].headers["traceparent"].split("-")
+
+
+def test_spans_hang_together(make_traced, collector, fake):
+    """Client, gateway, driver: each one's span is the parent of the next; what the client does not sample is not sent."""
+    collector.start()
+    gateway = make_traced()
+    sampled, to_driver = ask(gateway, fake, "01")
+    assert (sampled["parent"], sampled["sampled"]) == (PARENT, True)
+    assert to_driver[1:] == [sampled["trace"], sampled["span"], "01"]
+    silent, to_driver = ask(gateway, fake, "00")
+    assert silent["parent"] == PARENT and "sampled" not in silent
+    assert to_driver[1:] == [silent["trace"], silent["span"], "00"]
+    begun, to_driver = ask(gateway, fake, None, 13)
+    assert not {"parent", "sampled"} & set(begun) and to_driver[1:3] == [begun["trace"], begun["span"]]
+    net.wait_for(lambda: len(collector.spans()) >= 2, 20, gateway.tail)
+    spans = {span["traceId"]: span for span in collector.spans()}
+    assert set(spans) == {sampled["trace"], begun["trace"]} and len(collector.spans()) == 2
+    mine, new = spans[sampled["trace"]], spans[begun["trace"]]
+    assert (mine["spanId"], mine["parentSpanId"]) == (sampled["span"], PARENT) and "status" not in mine
+    assert new["spanId"] == begun["span"] and "parentSpanId" not in new and new["status"] == {"code": 2}
+    assert attributes(mine)["rpc.method"] == "ExecutePlan" and attributes(mine)["spark.session"] == sampled["session"]
+    assert tracing_of(gateway)["exported"] == 2
+
+
+def test_spans_of_a_pyspark_session(make_traced, collector, spark_drivers):
+    """Which was told its trace by the connection string: each of its RPCs is a span below the client's."""
+    collector.start()
+    gateway = make_traced(drivers=spark_drivers)
+    assert gateway.way(traceparent=f"00-{TRACE}-{PARENT}-01").run("out(spark.range(5).count())") == 5
+    net.wait_for(lambda: "ReleaseSession" in [r["method"] for r in records(gateway, "rpc")], 10, gateway.tail)
+    found = records(gateway, "rpc")
+    net.wait_for(lambda: len(collector.spans()) >= len(found), 20, gateway.tail)
+    assert {(s["traceId"], s["parentSpanId"]) for s in collector.spans()} == {(TRACE, PARENT)}
+    assert sorted(s["spanId"] for s in collector.spans()) == sorted(r["span"] for r in found)
+    assert len({r["span"] for r in found}) == len(found) >= 3

@@ -13,7 +13,9 @@ from harness import net, procs, rpc
 from harness import gateway as gateways
 from harness.fake import Stream
 from harness.load import Load
+from harness.metrics import scrape
 from harness.rpc import pb
+from test_audit import records
 
 PROGRAMS = ("sparkgwd", "sparkgw-controller", "sparkgwctl")
 
@@ -58,6 +60,29 @@ def ended(old):
     assert old.returncode == 0
 
 
+class Watcher(threading.Thread):
+    """Looks at a counter over and over; with it, until it is left."""
+
+    def __init__(self, gateway):
+        super().__init__(daemon=True)
+        self.gateway, self.stopping, self.seen = gateway, threading.Event(), [0]
+
+    def run(self):
+        while not self.stopping.wait(0.02):
+            try:
+                self.seen.append(scrape(self.gateway).sum("spark_connect_requests_total"))
+            except OSError:  # between two controllers
+                pass
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join(30)
+
+
 @pytest.mark.timeout(400)
 def test_20_upgrades_under_load(make_gateway, fakes):
     for fake in fakes:
@@ -65,10 +90,12 @@ def test_20_upgrades_under_load(make_gateway, fakes):
     gateway = make_gateway(fakes, drain_timeout="5s")
     sessions = new_sessions(gateway, 20)
     homes = {row["id"]: row["driver"] for row in gateway.sessions().values()}
-    with Load(gateway.way(), sessions) as load:
+    with Watcher(gateway) as watcher, Load(gateway.way(), sessions) as load:
         for _ in range(20):
             ended(gateway.upgrade())
     assert load.failures == []
+    assert scrape(gateway).sum("spark_connect_requests_total") == load.done + len(sessions), "each is counted once"
+    assert watcher.seen == sorted(watcher.seen) and len(set(watcher.seen)) > 20, "and no counter ever goes back"
     assert load.done > 500, load.done
     net.wait_for(lambda: gateway.ask("status"), 10, "the control socket")
     assert {row["id"]: row["driver"] for row in gateway.sessions().values()} == homes
@@ -101,6 +128,26 @@ def test_stream_survives(make_gateway, fake):
         go_on.set()
         assert len(list(stream)) == 1
     ended(old)
+
+
+def test_what_old_ones_count_while_they_drain(make_gateway, fake):
+    """Two of them at once, each with a stream that ends when a younger one has long been asked for numbers."""
+    gateway, go_on, olds = make_gateway([fake]), threading.Event(), []
+    fake.behave = lambda s: (s.wait().send_headers(), s.send_message(b""), go_on.wait(20), s.send_trailers())
+    with rpc.Channel(gateway.way()) as first, rpc.Channel(gateway.way()) as second:
+        for channel in (first, second):
+            stream = channel.stream("ExecutePlan", rpc.sql(rpc.new_id(), "x"))
+            next(stream)
+            olds.append((gateway.upgrade(), stream))
+        assert scrape(gateway).sum("spark_connect_requests_total") == 0
+        go_on.set()
+        for old, stream in olds:
+            assert list(stream) == []
+            ended(old)
+    page = scrape(gateway)
+    assert page.sum("spark_connect_requests_total", status="OK") == page.sum("spark_gateway_rpcs_total") == 2
+    gateway.reload()  # another controller: it has them, too
+    assert scrape(gateway).sum("spark_connect_requests_total") == gateway.ask("status")["counters"]["rpcs_total"] == 2
 
 
 def test_control_socket_is_always_there(make_gateway, fake):
@@ -239,6 +286,11 @@ def test_old_supervisor_killed(make_gateway, fake):
     with rpc.Channel(gateway.way()) as channel:
         channel.call("Config", rpc.config(session))
     net.wait_for(lambda: not list(gateway.run.glob("segment.old*")), 10, "its audit records are written out")
+    net.wait_for(lambda: len(records(gateway, "rpc")) == 3, 10, gateway.tail)
+    assert [r.get("unfinished") for r in records(gateway, "rpc")].count(True) == 1
+    page = scrape(gateway)  # where it is counted, too
+    assert page.sum("spark_connect_errors_total", team="eng", error_type="worker_died") == 1
+    assert page.sum("spark_connect_requests_total") == 3
 
 
 def test_the_service_manager_is_told(make_gateway, fake, tmp_path, monkeypatch):
@@ -259,23 +311,44 @@ SESSION = """
 spark.range(10).createOrReplaceTempView("ten")
 def ask():
     assert spark.sql("SELECT count(*) AS n FROM ten").collect()[0].n == 10
+    assert spark.table("ten").selectExpr("sum(id) AS s").toPandas().s[0] == 45
 ask()
 out("under way")
-end, n = time.monotonic() + 20, 0
-while time.monotonic() < end:
+while not os.path.exists(os.environ["STOP"]):
+    begun = time.monotonic()
     ask()
-    n += 1
-out(n)
+    out(begun)
 """
 
 
-@pytest.mark.timeout(200)
-def test_real_sessions(make_gateway, spark_drivers):
-    """A PySpark session with a temporary view asks on and on, over five upgrades."""
-    gateway = make_gateway(spark_drivers, drain_timeout="10s")
-    program = gateway.way().start(SESSION)
-    assert program.next() == "under way"
-    for _ in range(5):
-        ended(gateway.upgrade())
-    said = program.finish()
-    assert said[0] > 5, said
+def asked_since(program, moment):
+    """Until it has asked, and been answered, all after that moment."""
+    while program.next() < moment:
+        pass
+
+
+@pytest.mark.timeout(300)
+def test_real_sessions(make_gateway, spark_drivers, tmp_path):
+    """Two PySpark sessions, each with a view that only its driver knows, ask on and on, over 20 upgrades."""
+    gateway = make_gateway(spark_drivers, drain_timeout="30s")
+    programs = [gateway.way().start(SESSION, STOP=str(tmp_path / "stop")) for _ in range(2)]
+    assert [program.next() for program in programs] == ["under way"] * 2
+    homes = {row["id"]: row["driver"] for row in gateway.sessions().values()}
+    assert len(homes) == len(set(homes.values())) == 2
+    for _ in range(20):
+        old = gateway.upgrade()
+        now = time.monotonic()
+        for program in programs:
+            asked_since(program, now)
+        ended(old)
+    net.wait_for(lambda: gateway.ask("status"), 10, "the control socket")
+    assert gateway.ask("status")["generation"] == 21
+    assert {row["id"]: row["driver"] for row in gateway.sessions().values()} == homes
+    bad = [r for r in records(gateway) if r.get("code")]  # before the sessions end: what still releases results then comes too late
+    (tmp_path / "stop").touch()
+    for program in programs:
+        program.finish()  # which would say if a query had failed
+    plans = [r for r in records(gateway, "rpc") if r["method"] == "ExecutePlan"]
+    print(f"{len(plans)} plans")
+    assert len(plans) >= 2 * 20 * 3  # two programs, 20 upgrades, three plans a round
+    assert bad == []

@@ -240,6 +240,26 @@ fork_worker(unsigned row, unsigned burst, unsigned pause_us)
 	return pid;
 }
 
+/* Until so many RPCs have been begun since then: a worker that has just been forked is at work. */
+static void
+wait_begun(uint64_t since, uint64_t count)
+{
+	for (int i = 0; i < 10000 && atomic_load(&shared->begun) < since + count; i++)
+		usleep(1000);
+	cr_assert_geq(atomic_load(&shared->begun), since + count);
+}
+
+static unsigned
+count_open(unsigned row)
+{
+	const struct open_row *open = segment_open(rig.segment, row);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < OPEN_SLOTS; i++)
+		n += (atomic_load(&open->slots[i].word) & 3) == OPEN_STATE_OPEN;
+	return n;
+}
+
 static uint64_t
 requests(void)
 {
@@ -474,7 +494,7 @@ Test(auditor, without_audit_nothing_is_written_and_nothing_stays)
 	rig.conf.audit.enabled = false;
 	rig_start();
 	pid = fork_worker(5, 1, 1000);
-	usleep(50 * 1000);
+	wait_begun(0, 20);
 	kill(pid, SIGKILL);
 	scratch_wait(pid);
 	for (int i = 0; i < 200 && !leftover_is_empty(rig.segment); i++)
@@ -587,8 +607,10 @@ Test(auditor, a_dead_workers_row_may_be_given_to_another)
 	pid_t pid;
 
 	rig_start();
-	pid = fork_worker(5, 50, 500);
-	usleep(50 * 1000);
+	pid = fork_worker(5, 1, 10 * 1000 * 1000);
+	wait_begun(0, 6); /* now it pauses, with five under way */
+	for (int i = 0; i < 10000 && count_open(5) < 5; i++)
+		usleep(1000);
 	kill(pid, SIGKILL);
 	scratch_wait(pid);
 	pid = fork();
@@ -612,9 +634,12 @@ Test(auditor, what_an_earlier_life_left_comes_first)
 	seen = calloc(NUMBERS_MAX, 1);
 	for (unsigned life = 0; life < 5; life++) {
 		rig_start();
-		for (unsigned i = 0; i < 2; i++)
+		for (unsigned i = 0; i < 2; i++) {
+			uint64_t since = atomic_load(&shared->begun);
+
 			pids[i] = fork_worker(5 + i, 50, 500);
-		usleep(100 * 1000);
+			wait_begun(since, 500);
+		}
 		kill(rig.pid, SIGKILL);
 		if (life % 2)
 			usleep(50 * 1000); /* all stays in the rings */
