@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/tls.h"
 #include "proto/fields.h"
@@ -270,6 +271,17 @@ note_use(struct authn *a, struct identity *who)
 	binder_token_used(a->worker->binder, who->store_digest);
 }
 
+/* Once for each address, not for each of its tokens. */
+static void
+say_slow(struct authn *a, const struct client *c)
+{
+	char ctx[128];
+
+	if (throttle_is_news(a->throttle, &c->peer, loop_ms(a->worker->loop)))
+		log_warn(client_text(c, ctx, sizeof ctx),
+			 "many bad tokens come from this address: new ones from there wait");
+}
+
 static int
 check_token(struct authn *a, const struct authn_facts *f, struct str token,
 	    struct authn_answer *ret)
@@ -286,6 +298,7 @@ check_token(struct authn *a, const struct authn_facts *f, struct str token,
 	}
 	if (!f->waited_slow &&
 	    throttle_is_slow(a->throttle, &f->client->peer, loop_ms(a->worker->loop))) {
+		say_slow(a, f->client);
 		ret->slow = true;
 		return E_AGAIN;
 	}

@@ -13,10 +13,12 @@ struct bucket {
 	uint64_t address; /* hash; 0: empty */
 	uint64_t last_ms;
 	uint64_t debt_ms; /* failures times THROTTLE_REFILL_MS, less the time that has passed */
+	uint64_t said_ms; /* 0: not since it became slow */
 };
 
 struct throttle {
 	uint64_t limit_ms;
+	uint64_t next_words_ms;
 	struct hash_key key;
 	struct bucket buckets[SETS][WAYS];
 };
@@ -77,18 +79,41 @@ throttle_failed(struct throttle *t, const struct sock_addr *from, uint64_t now_m
 	b->debt_ms = debt_at(b, now_ms);
 	b->last_ms = now_ms;
 	if (b->debt_ms <=
-	    t->limit_ms) /* what is above is forgotten as quickly as the limit itself */
+	    t->limit_ms) { /* what is above is forgotten as quickly as the limit itself */
 		b->debt_ms += THROTTLE_REFILL_MS;
+		if (b->debt_ms <= t->limit_ms)
+			b->said_ms = 0;
+	}
 }
 
-bool
-throttle_is_slow(const struct throttle *t, const struct sock_addr *from, uint64_t now_ms)
+/* NULL: not there, or not slow. */
+static struct bucket *
+find_slow(struct throttle *t, const struct sock_addr *from, uint64_t now_ms)
 {
 	uint64_t address = hash_address(t, from);
-	const struct bucket *set = t->buckets[address / 2 % SETS];
+	struct bucket *set = t->buckets[address / 2 % SETS];
 
 	for (unsigned i = 0; i < WAYS; i++)
 		if (set[i].address == address)
-			return debt_at(&set[i], now_ms) > t->limit_ms;
-	return false;
+			return debt_at(&set[i], now_ms) > t->limit_ms ? &set[i] : NULL;
+	return NULL;
+}
+
+bool
+throttle_is_slow(struct throttle *t, const struct sock_addr *from, uint64_t now_ms)
+{
+	return find_slow(t, from, now_ms) != NULL;
+}
+
+bool
+throttle_is_news(struct throttle *t, const struct sock_addr *from, uint64_t now_ms)
+{
+	struct bucket *b = find_slow(t, from, now_ms);
+
+	if (b == NULL || now_ms < t->next_words_ms ||
+	    (b->said_ms != 0 && now_ms - b->said_ms < THROTTLE_REPEAT_MS))
+		return false;
+	t->next_words_ms = now_ms + THROTTLE_WORDS_MS;
+	b->said_ms = now_ms;
+	return true;
 }

@@ -12,7 +12,9 @@
 #include <stdint.h>
 #include "lib/sock.h"
 
-#define THROTTLE_REFILL_MS 5000u /* a failure is forgotten after that */
+#define THROTTLE_REFILL_MS 5000u   /* a failure is forgotten after that */
+#define THROTTLE_REPEAT_MS 600000u /* an address is named again when it still is slow then, */
+#define THROTTLE_WORDS_MS  1000u   /* and no two sooner than that */
 
 struct throttle;
 
@@ -21,4 +23,6 @@ void throttle_free(struct throttle **);
 
 void throttle_failed(struct throttle *, const struct sock_addr *, uint64_t now_ms); /* a bad token */
 /* Tokens that are not known yet are to be looked at later. */
-bool throttle_is_slow(const struct throttle *, const struct sock_addr *, uint64_t now_ms);
+bool throttle_is_slow(struct throttle *, const struct sock_addr *, uint64_t now_ms);
+/* It is slow, and whoever reads the log is to be told: whoever asks tells. */
+bool throttle_is_news(struct throttle *, const struct sock_addr *, uint64_t now_ms);

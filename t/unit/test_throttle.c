@@ -49,6 +49,36 @@ Test(throttle, addresses_do_not_harm_each_other)
 	throttle_free(&t);
 }
 
+Test(throttle, an_address_is_news_once_until_it_behaved)
+{
+	struct throttle *t = throttle_new(2);
+	struct sock_addr a = address("192.0.2.1:1"), b = address("192.0.2.2:1");
+	uint64_t now = 5000;
+
+	fail(t, "192.0.2.1:1", 1, now);
+	cr_expect_not(throttle_is_news(t, &a, now), "it is not slow yet");
+	fail(t, "192.0.2.1:1", 1, now);
+	fail(t, "192.0.2.2:1", 2, now);
+	cr_expect(throttle_is_news(t, &a, now));
+	cr_expect_not(throttle_is_news(t, &b, now), "another one is said a moment later");
+	now += THROTTLE_WORDS_MS;
+	cr_expect_not(throttle_is_news(t, &a, now));
+	cr_expect(throttle_is_news(t, &b, now));
+	for (unsigned i = 0; i < 100; i++, now += THROTTLE_REFILL_MS) { /* it just goes on */
+		fail(t, "192.0.2.1:1", 1, now);
+		cr_expect_not(throttle_is_news(t, &a, now), "%u", i);
+	}
+	for (; now < 5000 + THROTTLE_REPEAT_MS; now += THROTTLE_REFILL_MS)
+		fail(t, "192.0.2.1:1", 1, now);
+	now = 5000 + THROTTLE_REPEAT_MS;
+	fail(t, "192.0.2.1:1", 1, now);
+	cr_expect(throttle_is_news(t, &a, now), "after ten minutes it still does");
+	now += 10 * THROTTLE_REFILL_MS;
+	fail(t, "192.0.2.1:1", 2, now);
+	cr_expect(throttle_is_news(t, &a, now), "again, after a rest");
+	throttle_free(&t);
+}
+
 Test(throttle, many_addresses_take_no_more_memory_and_the_loud_one_stays)
 {
 	struct throttle *t = throttle_new(3);
