@@ -9,6 +9,7 @@ import pytest
 
 from harness import net, rpc
 from harness.gateway import STATIC, auth
+from harness.metrics import scrape
 from harness.raw import Raw, grpc_headers
 
 UNAVAILABLE, UNAUTHENTICATED = 14, 16
@@ -43,6 +44,8 @@ def test_bad_tokens_are_answered_late(gateway, fake):
     counters = gateway.ask("status")["counters"]
     assert counters["auth_refused"] >= LIMIT + 3 and counters["auth_slowed"] >= 3
     assert len(fake.calls) == 12
+    said = [line for line in gateway.log.read_text().splitlines() if "many bad tokens come from this address" in line]
+    assert len(said) == 1 and " warn " in said[0] and "peer=127.0.0.1:" in said[0], said
 
 
 class Guesser(threading.Thread):
@@ -85,6 +88,10 @@ def test_others_of_the_same_address_notice_nothing(gateway, fake):
     assert codes[UNAUTHENTICATED] <= LIMIT + 64 * 8, f"{codes} in 4 s: each was looked at"
     assert sorted(took)[len(took) * 95 // 100] < 0.25, sorted(took)[-5:]
     assert store(gateway) == before
+    # all of them count as refused, none as the gateway's own trouble
+    assert gateway.ask("status")["counters"]["auth_refused"] == sum(codes.values())
+    errors = scrape(gateway).values("error_type")
+    assert errors == {"authentication"}, errors
 
 
 def test_newcomers_of_the_same_address_are_served(gateway, issuer):
