@@ -93,8 +93,8 @@ show_teams(struct view *v)
 	return teams;
 }
 
-static json_t *
-show_audit(const struct overview *o)
+json_t *
+overview_audit(const struct overview *o)
 {
 	const struct metrics_keeper *m = segment_metrics_keeper(o->view->segment);
 	const struct ledger *ledger = segment_ledger(o->view->segment);
@@ -157,7 +157,7 @@ make(struct overview *o)
 	json_object_set_new(json, "drivers", rows_of(o->view, view_drivers));
 	json_object_set_new(json, "bounds_us", numbers(bounds, METRICS_BUCKETS - 1));
 	json_object_set_new(json, "teams", show_teams(o->view));
-	json_object_set_new(json, "audit", show_audit(o));
+	json_object_set_new(json, "audit", overview_audit(o));
 	json_object_set_new(json, "providers", show_providers(o));
 	json_object_set_new(json, "history",
 			    o->history != NULL ? history_show(o->history) : json_null());

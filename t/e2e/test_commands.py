@@ -35,6 +35,24 @@ def test_status(small):
     assert "worker" in small.ctl("status").stdout
 
 
+def test_status_says_what_is_wrong_though_the_gateway_is_ready(small):
+    assert small.ctl("status").stdout.splitlines()[1].startswith("5 sessions")
+    tls, good = small.conf["listeners"][0]["tls"], small.file.read_text()
+    subprocess.run(["openssl", "req", "-x509", "-new", "-key", tls["key"], "-out", tls["certificate"], "-days", "3", "-subj", "/CN=x"],
+                   check=True, capture_output=True)
+    small.reload()
+    small.write("nonsense: true\n")
+    small.reload(check=False)
+    first, failed, ends, sessions = small.ctl("status").stdout.splitlines()[:4]
+    assert first.endswith(", ready") and sessions.startswith("5 sessions")
+    assert failed == "  the last reload failed: sparkgwd -t -c FILE says why"
+    assert ends == f"  the certificate {tls['certificate']} of 127.0.0.1:{small.port} expires in 2d23h"
+    small.write(good)
+    small.reload()
+    assert "reload" not in small.ctl("status").stdout
+    assert [row["certificate"] for row in small.ask("status")["certificates"]] == [tls["certificate"]]
+
+
 def test_drivers_and_clusters(small, fakes):
     rows = small.ask("drivers")["rows"]
     assert sorted(r["address"] for r in rows) == sorted(f.address for f in fakes)
@@ -54,6 +72,10 @@ def test_sessions(small):
 def test_exit_statuses(small, tmp_path):
     assert small.ctl("no-such-command", check=False).returncode == 2
     assert small.ctl(check=False).returncode == 2
+    # the problem is the last line, and above it stands what is like that which was meant
+    assert small.ctl("sttus", check=False).stderr == "sparkgwctl: there is no such command (sparkgwctl --help lists them): sttus\n"
+    *like, problem = small.ctl("driver", "drain", check=False).stderr.splitlines()
+    assert problem == "sparkgwctl: an argument is missing" and [line.split()[:2] for line in like] == [["driver", "drain"], ["driver", "undrain"]]
     assert small.ctl("session", "close", rpc.new_id(), check=False).returncode == 1
     assert small.ctl("driver", "drain", "nobody", check=False).returncode == 1
     gone = subprocess.run([BUILD / "sparkgwctl", "-s", tmp_path / "none.sock", "status"], capture_output=True, text=True)
