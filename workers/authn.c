@@ -392,18 +392,57 @@ check_user_header(const struct authn_facts *f, struct authn_answer *ret)
 		      "the user header names somebody else than the token");
 }
 
+/* Whoever opens a connection for each guess does not come again on it. */
+static enum throttle_standing
+standing_of(const struct client *c, uint64_t now_ms)
+{
+	if (c->proven)
+		return THROTTLE_PROVEN;
+	if (c->suspect)
+		return THROTTLE_SUSPECT;
+	return c->turned_away_ms != 0 && now_ms - c->turned_away_ms >= AUTHN_SLOW_MS
+		       ? THROTTLE_PROVEN
+		       : THROTTLE_NEW;
+}
+
+bool
+authn_slow_enter(struct authn *a, struct client *c)
+{
+	uint64_t now = loop_ms(a->worker->loop);
+
+	if (c->slowed < AUTHN_SLOW_CLIENT &&
+	    throttle_enter(a->throttle, &c->peer, standing_of(c, now))) {
+		c->slowed++;
+		return true;
+	}
+	if (c->turned_away_ms == 0)
+		c->turned_away_ms = now;
+	return false;
+}
+
+void
+authn_slow_leave(struct authn *a, struct client *c)
+{
+	c->slowed--;
+	throttle_leave(a->throttle, &c->peer);
+}
+
 int
 authn_check(struct authn *a, const struct authn_facts *f, struct authn_answer *ret)
 {
 	*ret = (struct authn_answer){0};
 	(void)refresh(a);
 	int rc = find_out(a, f, ret);
-	if (rc == 0)
+	if (rc == 0) {
+		f->client->proven = f->client->proven || ret->who->verified;
 		return check_user_header(f, ret);
+	}
 	if (rc == E_DENIED && ret->code == GRPC_UNAUTHENTICATED) {
 		counters_add(a->worker->counters, COUNTER_auth_refused, 1);
-		if (f->authorization.p != NULL || f->authentication.p != NULL)
+		if (f->authorization.p != NULL || f->authentication.p != NULL) {
+			f->client->suspect = true;
 			throttle_failed(a->throttle, &f->client->peer, loop_ms(a->worker->loop));
+		}
 	}
 	return rc;
 }

@@ -169,8 +169,7 @@ be_quick(struct rpc *r)
 	if (!r->slowed)
 		return;
 	r->slowed = false;
-	r->worker->slowed--;
-	r->conn->slowed--;
+	authn_slow_leave(r->worker->authn, r->conn);
 }
 
 /* For whatever it waits. */
@@ -219,12 +218,10 @@ slow_down(struct rpc *r)
 {
 	struct worker *w = r->worker;
 
-	if (w->slowed >= AUTHN_SLOW_MAX || r->conn->slowed >= AUTHN_SLOW_CLIENT)
+	if (!authn_slow_enter(w->authn, r->conn))
 		return not_now(r, "too many bad tokens have come from this address",
 			       2 * AUTHN_SLOW_MS);
 	counters_add(w->counters, COUNTER_auth_slowed, 1);
-	w->slowed++;
-	r->conn->slowed++;
 	r->slowed = r->waited_slow = true;
 	loop_timer_start(w->loop, &r->slow, AUTHN_SLOW_MS, 0, slow_is_over, r);
 	return STEP_WAIT;

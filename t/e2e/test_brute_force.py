@@ -51,16 +51,22 @@ def test_bad_tokens_are_answered_late(gateway, fake):
 class Guesser(threading.Thread):
     """Many guesses at a time, over one connection."""
 
-    def __init__(self, gateway, until, width=50):
+    def __init__(self, gateway, until, width=50, stays=True):
+        """stays: on its connection, rather than open another one for the next guesses."""
         super().__init__(daemon=True)
-        self.gateway, self.until, self.width, self.count, self.codes = gateway, until, width, 0, Counter()
+        self.gateway, self.until, self.width, self.stays, self.count, self.codes = gateway, until, width, stays, 0, Counter()
 
     def run(self):
-        with Raw(self.gateway.clear_port) as raw:
-            while time.monotonic() < self.until:
-                streams = [guess(raw, f"wrong-{self.name}-{self.count + n}") for n in range(self.width)]
-                self.codes.update(raw.answer(stream).status for stream in streams)
-                self.count += self.width
+        while time.monotonic() < self.until:
+            with Raw(self.gateway.clear_port) as raw:
+                self._guess(raw)
+                while self.stays and time.monotonic() < self.until:
+                    self._guess(raw)
+
+    def _guess(self, raw):
+        streams = [guess(raw, f"wrong-{self.name}-{self.count + n}") for n in range(self.width)]
+        self.codes.update(raw.answer(stream).status for stream in streams)
+        self.count += self.width
 
 
 def store(gateway):
@@ -109,3 +115,23 @@ def test_newcomers_of_the_same_address_are_served(gateway, issuer):
     for guesser in guessers:
         guesser.join(20)
     assert {status for status, _ in found} == {0} and max(took for _, took in found) < 2.5, found
+
+
+@pytest.mark.parametrize("stays", [True, False], ids=["on-their-connections", "each-on-a-new-one"])
+def test_newcomers_are_served_though_guessers_want_every_place(gateway, issuer, stays):
+    """120 at a time, of 96 places: who comes again when told to has one, on the first or the second try."""
+    guessers = [Guesser(gateway, time.monotonic() + 12, width=3 if stays else 1, stays=stays) for _ in range(40 if stays else 120)]
+    for guesser in guessers:
+        guesser.start()
+    net.wait_for(lambda: any(guesser.codes[UNAVAILABLE] for guesser in guessers), 10, "turned away")
+    found = []
+    for _ in range(2):
+        with Raw(gateway.clear_port) as raw:
+            token, tries = issuer.token(), 1
+            while (answer := raw.answer(guess(raw, token))).status == UNAVAILABLE and tries < 4:
+                tries += 1
+                time.sleep(2)  # as RetryInfo says
+            found.append((answer.status, tries))
+    for guesser in guessers:
+        guesser.join(30)
+    assert {status for status, _ in found} == {0} and max(tries for _, tries in found) <= 2, found
