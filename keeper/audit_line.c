@@ -87,7 +87,7 @@ add_ms(struct buf *b, uint64_t us)
 }
 
 static uint8_t *
-put_escape(uint8_t *p, uint8_t c)
+put_escape(uint8_t *p, uint32_t c)
 {
 	static const char digits[] = "0123456789abcdef";
 	static const char short_forms[] = "\bb\ff\nn\rr\tt\"\"\\\\";
@@ -98,16 +98,33 @@ put_escape(uint8_t *p, uint8_t c)
 			*p++ = (uint8_t)s[1];
 			return p;
 		}
-	memcpy(p, "\\u00", 4);
-	p[4] = (uint8_t)digits[c >> 4];
-	p[5] = (uint8_t)digits[c & 15];
-	return p + 6;
+	*p++ = '\\';
+	*p++ = 'u';
+	for (int shift = 12; shift >= 0; shift -= 4)
+		*p++ = (uint8_t)digits[c >> shift & 15];
+	return p;
 }
 
 static bool
 is_plain(uint8_t c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Of more than one byte. What must not be shown as it is has two bytes, or three. */
+static uint8_t *
+add_character(uint8_t *p, struct str s, size_t *ret_len)
+{
+	const uint8_t *c = (const uint8_t *)s.p;
+	size_t len = str_utf8_char(s);
+
+	*ret_len = len > 0 ? len : 1;
+	if (len > 0 && str_shown_char(s) == 0)
+		return put_escape(p, len == 2 ? (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu)
+					      : (c[0] & 0x0fu) << 12 | (c[1] & 0x3fu) << 6 |
+							(c[2] & 0x3fu));
+	memcpy(p, len > 0 ? s.p : REPLACEMENT, len > 0 ? len : 3);
+	return p + (len > 0 ? len : 3);
 }
 
 static void
@@ -127,10 +144,7 @@ add_text(struct buf *b, struct str s)
 		} else if (c > 0 && c < 0x80) {
 			p = put_escape(p, c);
 		} else {
-			len = str_utf8_char(s);
-			memcpy(p, len > 0 ? s.p : REPLACEMENT, len > 0 ? len : 3);
-			p += len > 0 ? len : 3;
-			len = len > 0 ? len : 1;
+			p = add_character(p, s, &len);
 		}
 		s = (struct str){s.p + len, s.n - len};
 	}
