@@ -2,7 +2,9 @@
 
 import json
 import signal
+import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -201,3 +203,51 @@ def test_driver_token_replaces_the_clients(make_gateway, fake):
     with rpc.Channel(gateway.way()) as channel:
         channel.call("Config", rpc.config(rpc.new_id()))
     assert fake.calls[0].headers["authorization"] == "Bearer token-of-the-driver"
+
+
+# ---- who else comes to the admin address ----
+
+def healthz(gateway, host="127.0.0.1", timeout=10):
+    """The first line of the answer."""
+    with socket.create_connection(("127.0.0.1", gateway.admin_port), timeout=timeout) as peer:
+        peer.sendall(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return peer.recv(4096).decode().partition("\r\n")[0]
+
+
+def test_whoever_dawdles_keeps_nobody_out(small):
+    """300 connections, most with half a request of which a byte comes now and then; on the control socket, too."""
+    def dawdle(count, connect):
+        for n in range(count):
+            peer = connect()
+            peer.setblocking(False)
+            peers.append(peer)
+            if n % 4:
+                peer.send(b"GET /healthz HTTP/1.1\r\nX: ")
+
+    def connect_control():
+        peer = socket.socket(socket.AF_UNIX)
+        peer.connect(str(small.socket))
+        return peer
+    peers = []
+    dawdle(300, lambda: socket.create_connection(("127.0.0.1", small.admin_port)))
+    dawdle(100, connect_control)
+    for _ in range(20):
+        begin = time.monotonic()
+        assert healthz(small).endswith(" 200 OK")
+        assert small.ask("status")["ready"]
+        assert time.monotonic() - begin < 3, "idle connections are closed after 10 s only"
+        for peer in peers:
+            try:
+                peer.send(b"x")
+            except OSError:
+                pass  # it was sent away
+    for peer in peers:
+        peer.close()
+
+
+@pytest.mark.parametrize("host, good", [
+    ("127.0.0.1:15003", True), ("localhost", True), ("LocalHost:1", True), ("[::1]:15003", True), ("10.0.0.7", True),
+    ("evil.example", False), ("evil.example:15003", False), ("localhost.evil.example", False), ("127.0.0.1.evil.example", False)])
+def test_a_page_of_a_stranger_cannot_read_the_admin_address(small, host, good):
+    """By a name that resolves to the loopback address."""
+    assert healthz(small, host) == ("HTTP/1.1 200 OK" if good else "HTTP/1.1 421 Misdirected Request")
