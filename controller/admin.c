@@ -9,9 +9,11 @@
  */
 #include "controller/admin.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
+#include "controller/visitors.h"
 #include "lib/buf.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -34,6 +36,7 @@ struct admin {
 	struct loop_timer timer;
 	struct loop_later later;
 	unsigned running;
+	struct visitors visitors;
 };
 
 struct admin_request {
@@ -58,8 +61,11 @@ pump(void *arg)
 	MHD_UNSIGNED_LONG_LONG timeout_ms;
 
 	CHECK_MAGIC(a, ADMIN_MAGIC);
+	a->visitors.left = false;
 	MHD_run(a->daemon);
-	if (MHD_get_timeout(a->daemon, &timeout_ms) == MHD_YES)
+	if (a->visitors.left) /* it looks for newcomers again when it is run, and only then */
+		loop_timer_start(a->loop, &a->timer, 1, 0, pump, a);
+	else if (MHD_get_timeout(a->daemon, &timeout_ms) == MHD_YES)
 		loop_timer_start(a->loop, &a->timer, timeout_ms, 0, pump, a);
 	else
 		loop_timer_stop(&a->timer);
@@ -112,8 +118,31 @@ begin(struct admin *a, struct MHD_Connection *connection, const char *method, co
 	buf_init(&r->body, ADMIN_BODY_MAX);
 	name_peer(r);
 	a->running++;
+	visitors_set(&a->visitors, connection, VISITORS_ANSWERED);
 	*slot = r;
 	return MHD_YES;
+}
+
+/* A page of somebody else's in a browser on this machine reaches a loopback address by a name of
+ * its own that resolves to it; an address, or "localhost", is no such name. */
+static bool
+is_rebound(const struct admin_request *r)
+{
+	const char *text =
+		MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+	struct str host, port;
+	struct in6_addr any;
+	char name[INET6_ADDRSTRLEN];
+
+	if (r->admin->door != ADMIN_TCP || text == NULL || text[0] == '[')
+		return false;
+	host = str_cut(str_from(text), ':', &port);
+	if (host.n == 0 || str_eq_nocase(host, STR("localhost")))
+		return false;
+	if (host.n >= sizeof(name))
+		return true;
+	str_copy(name, sizeof(name), host);
+	return inet_pton(AF_INET, name, &any) != 1;
 }
 
 static bool
@@ -174,10 +203,14 @@ take(void *arg, struct MHD_Connection *connection, const char *path, const char 
 		if (begin(a, connection, method, path, slot) == MHD_NO)
 			return MHD_NO;
 		r = *slot;
-		if (!is_oversized(r))
-			return MHD_YES;
-		admin_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than 64 KiB");
-		return send_answer(r);
+		if (is_rebound(r))
+			admin_refuse(r, MHD_HTTP_MISDIRECTED_REQUEST,
+				     "ask by address or as localhost: other names in Host are "
+				     "refused");
+		else if (is_oversized(r))
+			admin_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE,
+				     "the body is larger than 64 KiB");
+		return r->status != 0 ? send_answer(r) : MHD_YES;
 	}
 	CHECK_MAGIC(r, REQUEST_MAGIC);
 	if (*piece_size > 0) {
@@ -190,6 +223,7 @@ take(void *arg, struct MHD_Connection *connection, const char *path, const char 
 	if (r->status != 0)
 		return send_answer(r);
 	r->suspended = true;
+	visitors_set(&a->visitors, connection, VISITORS_SUSPENDED);
 	MHD_suspend_connection(connection);
 	return MHD_YES;
 }
@@ -205,6 +239,7 @@ finish_request(void *arg, struct MHD_Connection *connection, void **slot,
 	CHECK_MAGIC(r, REQUEST_MAGIC);
 	ASSERT(!r->suspended);
 	r->admin->running--;
+	visitors_set(&r->admin->visitors, connection, VISITORS_LISTENED);
 	buf_free(&r->body);
 	if (r->text != NULL)
 		r->release(r->text);
@@ -240,13 +275,14 @@ admin_open(struct loop *loop, int fd, enum admin_door door,
 	a->door = door;
 	a->handle = handle;
 	a->arg = arg;
+	a->visitors.limit = ADMIN_CONNECTIONS;
 	a->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, take,
 		a, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, ADMIN_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
 		IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_LIMIT,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, finish_request, NULL,
-		MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, visitors_notify, &a->visitors, MHD_OPTION_END);
 	if (a->daemon == NULL) {
 		sock_close(&fd);
 		free(a);
@@ -376,6 +412,7 @@ finish(struct admin_request *r, unsigned status)
 	if (!r->suspended)
 		return;
 	r->suspended = false;
+	visitors_set(&r->admin->visitors, r->connection, VISITORS_ANSWERED);
 	MHD_resume_connection(r->connection);
 	loop_later(r->admin->loop, LOOP_FLUSH, &r->admin->later, pump, r->admin);
 }

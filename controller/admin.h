@@ -4,7 +4,8 @@
  *
  * A request that has come in whole is given to `handle`, which answers it at once or lets it wait
  * and answers later; every request is answered exactly once. Bodies over 64 KiB, more than 64
- * connections and connections idle for 10 s are refused or closed here.
+ * connections and connections idle for 10 s are refused or closed here; so is a request over TCP
+ * for a name that a stranger may have given to a loopback address.
  */
 #pragma once
 #include <jansson.h>

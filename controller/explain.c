@@ -103,7 +103,7 @@ route(struct question *x, int live)
 	const struct router_wish wish = {
 		.host = x->host, .team = x->team, .env = x->env, .who = &x->who, .trace = &trace};
 	struct router_choice choice;
-	struct router_refusal refusal = {GRPC_UNAVAILABLE, "out of memory"};
+	struct router_refusal refusal = {.code = GRPC_UNAVAILABLE, .words = "out of memory"};
 	int err = router_pick(&world, &wish, 0, x->arena, &choice, &refusal);
 
 	show_trace(&trace, json_object_get(x->answer, "routing"));

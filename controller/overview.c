@@ -96,8 +96,8 @@ show_teams(struct view *v)
 	return teams;
 }
 
-static json_t *
-show_audit(const struct overview *o)
+json_t *
+overview_audit(const struct overview *o)
 {
 	const struct metrics_keeper *m = segment_metrics_keeper(o->view->segment);
 	const struct metrics_keeper *earlier = &segment_earlier(o->view->segment)->keeper;
@@ -172,7 +172,7 @@ make(struct overview *o)
 	json_object_set_new(json, "drivers", rows_of(o->view, view_drivers));
 	json_object_set_new(json, "bounds_us", numbers(bounds, METRICS_BUCKETS - 1));
 	json_object_set_new(json, "teams", show_teams(o->view));
-	json_object_set_new(json, "audit", show_audit(o));
+	json_object_set_new(json, "audit", overview_audit(o));
 	json_object_set_new(json, "providers", show_providers(o));
 	json_object_set_new(json, "certificates", show_certificates(o));
 	json_object_set_new(json, "history",

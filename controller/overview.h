@@ -27,4 +27,5 @@ struct overview {
 
 /* A new reference. */
 json_t *overview_show(struct overview *);
+json_t *overview_audit(const struct overview *); /* that part alone */
 void overview_close(struct overview *);

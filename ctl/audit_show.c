@@ -13,14 +13,14 @@ static void
 add_clean(struct buf *out, struct str s)
 {
 	while (s.n > 0) {
-		size_t len = str_utf8_char(s);
-		bool c1 = len == 2 && (uint8_t)s.p[0] == 0xc2 && (uint8_t)s.p[1] < 0xa0;
+		size_t len = str_shown_char(s);
 
-		if (len == 0 || c1 || (len == 1 && ((uint8_t)s.p[0] < 0x20 || s.p[0] == 0x7f)))
-			buf_add_byte(out, '?');
-		else
+		if (len > 0)
 			buf_add(out, s.p, len);
-		len = len > 0 ? len : 1;
+		else
+			buf_add_byte(out, '?');
+		if (len == 0 && (len = str_utf8_char(s)) == 0)
+			len = 1;
 		s = (struct str){s.p + len, s.n - len};
 	}
 }

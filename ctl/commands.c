@@ -261,6 +261,19 @@ print_command(FILE *f, const struct command *c)
 	buf_free(&line);
 }
 
+bool
+commands_hint(FILE *f, const char *group)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < COUNT_OF(table); i++)
+		if (strcmp(table[i].group, group) == 0) {
+			print_command(f, &table[i]);
+			known = true;
+		}
+	return known;
+}
+
 void
 commands_usage(FILE *f)
 {

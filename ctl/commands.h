@@ -12,4 +12,6 @@ struct command;
 const struct command *commands_find(char *const *words, int count, struct wish *,
 				    const char **ret_problem, const char **ret_about);
 enum ask_result commands_run(const struct command *, const struct wish *);
+/* Of the commands that begin with this word; false: there are none. */
+bool commands_hint(FILE *, const char *group);
 void commands_usage(FILE *);

@@ -16,9 +16,20 @@ refuse(const char *problem, const char *about)
 {
 	fprintf(stderr, "sparkgwctl: %s%s%s\n", problem, about != NULL ? ": " : "",
 		about != NULL ? about : "");
-	if (about == NULL)
-		commands_usage(stderr);
 	exit(ASK_USAGE);
+}
+
+/* After the problem, which must not scroll away, only what is like that which was meant. */
+_Noreturn static void
+refuse_command(const char *problem, const char *about, const char *word)
+{
+	if (word == NULL) {
+		commands_usage(stderr);
+		refuse(problem, about);
+	}
+	if (!commands_hint(stderr, word))
+		refuse("there is no such command (sparkgwctl --help lists them)", word);
+	refuse(problem, about);
 }
 
 static void
@@ -64,7 +75,7 @@ main(int argc, char **argv)
 	answer_alone(&wish);
 	command = commands_find(argv + first, argc - first, &wish, &problem, &about);
 	if (command == NULL)
-		refuse(problem, about);
+		refuse_command(problem, about, first < argc ? argv[first] : NULL);
 	if (wish.config_path != NULL)
 		find_socket(wish.config_path, path, sizeof(path));
 	if (wish.socket_path == NULL)

@@ -7,6 +7,7 @@
 #include "lib/panic.h"
 
 #define OUTPUT_MAX	((size_t)256 * 1024 * 1024)
+#define EXPIRES_SOON_MS (14 * 86400 * UINT64_C(1000)) /* as the alert has it */
 #define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
 
 static const char *
@@ -66,6 +67,35 @@ put_out(struct buf *out)
 	buf_clear(out);
 }
 
+/* What is wrong, or soon will be, and does not keep the gateway from being ready. */
+static void
+print_troubles(const json_t *status, struct buf *out)
+{
+	const json_t *audit = json_object_get(status, "audit"), *row;
+	uint64_t now_ms = get_number(status, "now_ms"), lost = get_number(audit, "lost");
+	struct word w;
+	size_t i;
+
+	if (get_number(json_object_get(status, "counters"), "reload_bad") != 0)
+		buf_printf(out, "  the last reload failed: sparkgwd -t -c FILE says why\n");
+	if (json_is_true(json_object_get(audit, "stalled")))
+		buf_printf(out, "  audit records cannot be written: the log says why\n");
+	if (lost > 0)
+		buf_printf(out, "  audit records lost since the start: %s\n",
+			   table_number(lost, w.text, sizeof(w.text)));
+	json_array_foreach(json_object_get(status, "certificates"), i, row)
+	{
+		uint64_t end_ms = get_number(row, "expires_ms");
+
+		if (end_ms == 0 || end_ms > now_ms + EXPIRES_SOON_MS)
+			continue;
+		buf_printf(
+			out, "  the certificate %s of %s %s%s\n", get_text(row, "certificate"),
+			get_text(row, "listener"), end_ms > now_ms ? "expires in " : "has expired",
+			end_ms > now_ms ? table_age(end_ms - now_ms, w.text, sizeof(w.text)) : "");
+	}
+}
+
 static void
 print_summary(const json_t *status, struct buf *out)
 {
@@ -80,6 +110,7 @@ print_summary(const json_t *status, struct buf *out)
 		   json_is_true(json_object_get(status, "ready")) ? "ready" : "not ready");
 	for (size_t i = 0; i < json_array_size(missing); i++)
 		buf_printf(out, "  %s\n", get_item(missing, i));
+	print_troubles(status, out);
 	buf_printf(out, "%s sessions; drivers: %s up, %s down, %s unknown, %s draining\n\n",
 		   put_number(status, "sessions", &w[0]), put_number(drivers, "up", &w[2]),
 		   put_number(drivers, "down", &w[3]), put_number(drivers, "unknown", &w[4]),

@@ -43,21 +43,23 @@ count_characters(const char *z)
 	return n;
 }
 
-/* C0, DEL, and C1 (U+0080 to U+009F, which begin with C2 in UTF-8): a user id must not be able to
- * move somebody's cursor. */
+/* A user id must not be able to move somebody's cursor. */
 static void
 make_harmless(char *z)
 {
-	if (!str_is_utf8(str_from(z)))
-		for (char *p = z; *p != '\0'; p++)
-			if ((unsigned char)*p >= 0x80)
-				*p = '?';
-	for (; *z != '\0'; z++) {
-		if ((unsigned char)*z < 0x20 || *z == 0x7f)
+	for (struct str s = str_from(z); s.n > 0;) {
+		size_t shown = str_shown_char(s), len = shown > 0 ? shown : str_utf8_char(s);
+
+		if (len == 0)
+			len = 1;
+		if (shown > 0)
+			memmove(z, s.p, len);
+		else
 			*z = '?';
-		else if ((unsigned char)*z == 0xc2 && (unsigned char)z[1] < 0xa0)
-			z[0] = z[1] = '?';
+		z += shown > 0 ? len : 1;
+		s = (struct str){s.p + len, s.n - len};
 	}
+	*z = '\0';
 }
 
 static const char *

@@ -88,21 +88,22 @@ put_ms(char *p, uint64_t us)
 }
 
 static char *
-put_escape(char *p, char c)
+put_escape(char *p, uint32_t c)
 {
 	static const char digits[] = "0123456789abcdef";
 	static const char short_forms[] = "\bb\ff\nn\rr\tt\"\"\\\\";
 
 	for (const char *s = short_forms; *s != '\0'; s += 2)
-		if (*s == c) {
+		if ((uint8_t)*s == c) {
 			*p++ = '\\';
 			*p++ = s[1];
 			return p;
 		}
-	memcpy(p, "\\u00", 4);
-	p[4] = digits[(uint8_t)c >> 4];
-	p[5] = digits[c & 15];
-	return p + 6;
+	*p++ = '\\';
+	*p++ = 'u';
+	for (int shift = 12; shift >= 0; shift -= 4)
+		*p++ = digits[c >> shift & 15];
+	return p;
 }
 
 static bool
@@ -139,6 +140,22 @@ put_plain(char *p, struct str *s)
 	return p;
 }
 
+/* Of more than one byte. What must not be shown as it is has two bytes, or three. */
+static char *
+put_wide(char *p, struct str s, size_t *ret_len)
+{
+	const uint8_t *c = (const uint8_t *)s.p;
+	size_t len = str_utf8_char(s);
+
+	*ret_len = len > 0 ? len : 1;
+	if (len > 0 && str_shown_char(s) == 0)
+		return put_escape(p, len == 2 ? (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu)
+					      : (c[0] & 0x0fu) << 12 | (c[1] & 0x3fu) << 6 |
+							(c[2] & 0x3fu));
+	memcpy(p, len > 0 ? s.p : REPLACEMENT, len > 0 ? len : 3);
+	return p + (len > 0 ? len : 3);
+}
+
 /* One character, whatever it is. */
 static char *
 put_char(char *p, struct str *s)
@@ -146,16 +163,12 @@ put_char(char *p, struct str *s)
 	char c = s->p[0];
 	size_t len = 1;
 
-	if (is_plain((uint8_t)c)) {
+	if (is_plain((uint8_t)c))
 		*p++ = c;
-	} else if (c > 0) {
-		p = put_escape(p, c);
-	} else {
-		len = str_utf8_char(*s);
-		memcpy(p, len > 0 ? s->p : REPLACEMENT, len > 0 ? len : 3);
-		p += len > 0 ? len : 3;
-		len = len > 0 ? len : 1;
-	}
+	else if (c > 0)
+		p = put_escape(p, (uint8_t)c);
+	else
+		p = put_wide(p, *s, &len);
 	*s = (struct str){s->p + len, s->n - len};
 	return p;
 }

@@ -159,24 +159,6 @@ put_z(struct line *l, const char *z)
 	return put(l, z, strlen(z));
 }
 
-/* Length of the UTF-8 character at the front, 0 when there is none that may be shown. */
-static size_t
-printable(struct str s)
-{
-	size_t n;
-
-	for (n = 1; n <= 4 && n <= s.n; n++) {
-		if (!str_is_utf8((struct str){s.p, n}))
-			continue;
-		if (n == 1)
-			return (unsigned char)s.p[0] >= 0x20 && s.p[0] != 0x7f;
-		/* U+0080..U+009F are control characters too */
-		return n == 2 && (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0 ? 0
-											       : n;
-	}
-	return 0;
-}
-
 static const char *
 escape(unsigned char c, char buf[8])
 {
@@ -197,7 +179,7 @@ put_escaped(struct line *l, struct str s)
 	char buf[8];
 
 	while (s.n > 0) {
-		size_t n = printable(s);
+		size_t n = str_shown_char(s);
 		bool quoted = self.format == LOG_FORMAT_JSON && (*s.p == '"' || *s.p == '\\');
 		bool fits;
 

@@ -226,6 +226,31 @@ str_utf8_char(struct str s)
 	return s.n > 0 ? utf8_char((const unsigned char *)s.p, s.n) : 0;
 }
 
+/* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069 */
+static bool
+turns_or_breaks(const unsigned char *p)
+{
+	if (p[0] != 0xe2)
+		return false;
+	if (p[1] == 0x80)
+		return p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae);
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9;
+}
+
+size_t
+str_shown_char(struct str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t len = str_utf8_char(s);
+
+	switch (len) {
+	case 1: return p[0] >= 0x20 && p[0] != 0x7f;
+	case 2: return p[0] == 0xc2 && p[1] < 0xa0 ? 0 : 2;
+	case 3: return turns_or_breaks(p) ? 0 : 3;
+	default: return len;
+	}
+}
+
 bool
 str_is_utf8(struct str s)
 {

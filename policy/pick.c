@@ -7,7 +7,8 @@
 int
 pick_refuse(struct pick *p, enum grpc_code code, const char *words)
 {
-	*p->refusal = (struct router_refusal){code, words != NULL ? words : "refused"};
+	*p->refusal =
+		(struct router_refusal){.code = code, .words = words != NULL ? words : "refused"};
 	ROUTER_TRACE(p->trace, "refused: %s", p->refusal->words);
 	return E_DENIED;
 }

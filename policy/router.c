@@ -264,8 +264,12 @@ router_pick(const struct router_view *view, const struct router_wish *wish, uint
 		rc = check_rollout(&p);
 	if (rc == 0)
 		rc = p.at_host != NULL ? at_host(&p) : choose_cluster(&p);
-	if (rc == 0)
+	if (rc == 0) {
 		*ret = p.choice;
+	} else if (ret_refusal->code == GRPC_UNAVAILABLE) { /* allowed, but nothing is there */
+		ret_refusal->team = p.choice.team;
+		ret_refusal->env = p.choice.env;
+	}
 	return rc;
 }
 

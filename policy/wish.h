@@ -40,4 +40,5 @@ struct router_view {
 struct router_refusal {
 	enum grpc_code code;
 	const char *words; /* in the arena, or constant */
+	struct str team, env; /* UNAVAILABLE: those that it would have been, the configuration's */
 };

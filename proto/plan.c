@@ -58,6 +58,19 @@ stop(struct plan *p)
 	p->walk.kit->inflating--;
 }
 
+/* From the start, but for the room that a text of earlier data has in the arena: data is given
+ * again as often as somebody likes. */
+static void
+walk_anew(struct plan_walk *inner, const struct plan_walk *outer, enum plan_node root)
+{
+	struct plan_sql room = {.text = inner->sql.text, .cap = inner->sql.cap};
+
+	plan_walk_clear(inner);
+	memset(inner, 0, sizeof(*inner));
+	inner->sql = room;
+	plan_walk_init(inner, outer->arena, outer->kit, root, UINT64_MAX);
+}
+
 /* Data given again: only the last counts. */
 static void
 data_begin(struct plan_walk *w)
@@ -70,11 +83,11 @@ data_begin(struct plan_walk *w)
 		z = p->inflated = arena_alloc(w->arena, sizeof(*z));
 	if (z == NULL)
 		return;
-	plan_walk_clear(&z->relation);
-	plan_walk_clear(&z->command);
-	memset(z, 0, sizeof(*z));
-	plan_walk_init(&z->relation, w->arena, w->kit, NODE_RELATION, UINT64_MAX);
-	plan_walk_init(&z->command, w->arena, w->kit, NODE_COMMAND, UINT64_MAX);
+	walk_anew(&z->relation, w, NODE_RELATION);
+	walk_anew(&z->command, w, NODE_COMMAND);
+	z->out = 0;
+	z->wants = 0;
+	z->whole = false;
 	if (w->kit->inflating >= PLAN_AT_ONCE)
 		return;
 	z->zstd = ZSTD_createDCtx();

@@ -227,17 +227,25 @@ audit_head(struct rpc *r)
 }
 
 void
+audit_routed(struct rpc *r, struct str team, struct str env)
+{
+	struct audit_rpc *x = &r->audit;
+
+	x->team = arena_str(r->arena, team);
+	x->env = arena_str(r->arena, env);
+	x->pair = labels_find(r->worker->audit->labels, x->team, x->env);
+	desk_place(&r->worker->audit->desk, x->slot, x->pair);
+}
+
+void
 audit_bound(struct rpc *r, const struct binder_found *b)
 {
 	const struct registry_driver *d = worker_driver(r->worker, b->driver_id);
 	struct audit_rpc *x = &r->audit;
 
-	x->team = arena_str(r->arena, str_from(b->team));
-	x->env = arena_str(r->arena, str_from(b->env));
+	audit_routed(r, str_from(b->team), str_from(b->env));
 	x->cluster = arena_str(r->arena, str_from(b->cluster));
 	x->driver = d != NULL ? arena_str(r->arena, d->name) : STR_NONE;
-	x->pair = labels_find(r->worker->audit->labels, x->team, x->env);
-	desk_place(&r->worker->audit->desk, x->slot, x->pair);
 }
 
 void
@@ -271,7 +279,7 @@ static enum metrics_error
 unavailable_in(enum rpc_state state)
 {
 	switch (state) {
-	case RPC_WHO: return METRICS_ERROR_overload;
+	case RPC_WHO: return METRICS_ERROR_authentication;
 	case RPC_ROUTE: return METRICS_ERROR_keeper_away;
 	case RPC_OPEN: return METRICS_ERROR_no_driver;
 	case RPC_PUMP: return METRICS_ERROR_driver_broke;

@@ -53,6 +53,7 @@ void audit_started(struct rpc *);		/* its headers have come */
 void audit_trace(struct rpc *, struct str traceparent); /* STR_NONE: a trace begins here */
 void audit_enter(struct rpc *, unsigned state); /* before it moves from its present state */
 void audit_head(struct rpc *);			/* the first message's head is complete */
+void audit_routed(struct rpc *, struct str team, struct str env); /* whether or not it gets there */
 void audit_bound(struct rpc *, const struct binder_found *);
 void audit_first(struct rpc *);			/* the driver's response headers came */
 void audit_last(struct rpc *);			/* its trailers came */

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/tls.h"
 #include "proto/fields.h"
@@ -271,6 +272,17 @@ note_use(struct authn *a, struct identity *who)
 	binder_token_used(a->worker->binder, who->store_digest);
 }
 
+/* Once for each address, not for each of its tokens. */
+static void
+say_slow(struct authn *a, const struct client *c)
+{
+	char ctx[128];
+
+	if (throttle_is_news(a->throttle, &c->peer, loop_ms(a->worker->loop)))
+		log_warn(client_text(c, ctx, sizeof ctx),
+			 "many bad tokens come from this address: new ones from there wait");
+}
+
 static int
 check_token(struct authn *a, const struct authn_facts *f, struct str token,
 	    struct authn_answer *ret)
@@ -289,6 +301,7 @@ check_token(struct authn *a, const struct authn_facts *f, struct str token,
 		return refuse(ret, GRPC_UNAUTHENTICATED, MALFORMED);
 	if (!f->waited_slow &&
 	    throttle_is_slow(a->throttle, &f->client->peer, loop_ms(a->worker->loop))) {
+		say_slow(a, f->client);
 		ret->slow = true;
 		return E_AGAIN;
 	}
@@ -381,18 +394,57 @@ check_user_header(const struct authn_facts *f, struct authn_answer *ret)
 		      "the user header names somebody else than the token");
 }
 
+/* Whoever opens a connection for each guess does not come again on it. */
+static enum throttle_standing
+standing_of(const struct client *c, uint64_t now_ms)
+{
+	if (c->proven)
+		return THROTTLE_PROVEN;
+	if (c->suspect)
+		return THROTTLE_SUSPECT;
+	return c->turned_away_ms != 0 && now_ms - c->turned_away_ms >= AUTHN_SLOW_MS
+		       ? THROTTLE_PROVEN
+		       : THROTTLE_NEW;
+}
+
+bool
+authn_slow_enter(struct authn *a, struct client *c)
+{
+	uint64_t now = loop_ms(a->worker->loop);
+
+	if (c->slowed < AUTHN_SLOW_CLIENT &&
+	    throttle_enter(a->throttle, &c->peer, standing_of(c, now))) {
+		c->slowed++;
+		return true;
+	}
+	if (c->turned_away_ms == 0)
+		c->turned_away_ms = now;
+	return false;
+}
+
+void
+authn_slow_leave(struct authn *a, struct client *c)
+{
+	c->slowed--;
+	throttle_leave(a->throttle, &c->peer);
+}
+
 int
 authn_check(struct authn *a, const struct authn_facts *f, struct authn_answer *ret)
 {
 	*ret = (struct authn_answer){0};
 	(void)refresh(a);
 	int rc = find_out(a, f, ret);
-	if (rc == 0)
+	if (rc == 0) {
+		f->client->proven = f->client->proven || ret->who->verified;
 		return check_user_header(f, ret);
+	}
 	if (rc == E_DENIED && ret->code == GRPC_UNAUTHENTICATED) {
 		counters_add(a->worker->counters, COUNTER_auth_refused, 1);
-		if (f->authorization.p != NULL || f->authentication.p != NULL)
+		if (f->authorization.p != NULL || f->authentication.p != NULL) {
+			f->client->suspect = true;
 			throttle_failed(a->throttle, &f->client->peer, loop_ms(a->worker->loop));
+		}
 	}
 	return rc;
 }

@@ -20,9 +20,8 @@
 #include "proto/grpc.h"
 #include "workers/verdicts.h"
 
-#define AUTHN_SLOW_MS  1000u
-#define AUTHN_SLOW_MAX	  64u /* requests that wait so in one worker, */
-#define AUTHN_SLOW_CLIENT 8u  /* and of one connection, so that others find room */
+#define AUTHN_SLOW_MS	  1000u
+#define AUTHN_SLOW_CLIENT 8u /* requests of one connection that wait so; of all: THROTTLE_PLACES */
 
 struct authn;
 struct authn_wait;
@@ -61,6 +60,10 @@ int authn_check(struct authn *, const struct authn_facts *, struct authn_answer 
 /* Until the keys have changed, or some seconds have passed. E_LIMIT: too many wait. */
 int authn_wait(struct authn *, struct authn_wait *, void (*done)(struct authn_wait *)) MUST_CHECK;
 void authn_cancel(struct authn *, struct authn_wait *); /* safe when not waiting */
+
+/* Before waiting AUTHN_SLOW_MS, and when that is over: a place to wait in; false: there is none. */
+bool authn_slow_enter(struct authn *, struct client *);
+void authn_slow_leave(struct authn *, struct client *);
 
 /* The token with this id was revoked; what is cached of it goes. */
 void authn_forget(struct authn *, struct str token_id);

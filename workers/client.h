@@ -24,6 +24,8 @@ struct client {
 	uint32_t rpcs;	 /* begun */
 	uint32_t slowed; /* of them, wait because of bad tokens from their address */
 	bool tls;
+	bool proven, suspect;	 /* it has shown a good token, a bad one */
+	uint64_t turned_away_ms; /* there was no place to wait in; 0: never */
 };
 
 /* Takes over fd. */

@@ -40,7 +40,6 @@ struct worker {
 	struct acceptor *acceptors;
 	struct client *clients; /* list */
 	unsigned clients_count;
-	unsigned slowed; /* RPCs that wait because of bad tokens from their address */
 	struct loop_timer second; /* registry, lost drivers, stale connections */
 	struct loop_timer drain_limit;
 	bool going, draining;

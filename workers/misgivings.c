@@ -86,6 +86,6 @@ misgivings_find(const struct misgivings *m, const struct session_key *key,
 
 	if (p->session != session)
 		return false;
-	*ret = (struct router_refusal){p->code, p->words};
+	*ret = (struct router_refusal){.code = p->code, .words = p->words};
 	return true;
 }

@@ -136,6 +136,7 @@ static enum rpc_step
 refuse_wish(struct rpc *r, const struct router_refusal *no)
 {
 	if (no->code == GRPC_UNAVAILABLE) {
+		audit_routed(r, no->team, no->env);
 		rpc_blame(r, METRICS_ERROR_no_driver);
 		return rpc_unavailable(r, no->words, 1000);
 	}
@@ -156,6 +157,7 @@ bind_new(struct rpc *r)
 		return refuse_wish(r, &no);
 	registry_unref(&r->registry);
 	r->registry = registry_ref(w->registry);
+	audit_routed(r, r->choice.team, r->choice.env);
 	r->ask.done = bind_done;
 	binder_bind(w->binder, &r->ask, &r->key, r->choice.driver->id, r->choice.cluster->name,
 		    r->choice.team, r->choice.env);
@@ -253,11 +255,12 @@ check_wish(struct rpc *r, const struct binder_found *b)
 	if (!agrees(r, b)) {
 		if (pick(r, &other, &no) == 0 || no.code == GRPC_UNAVAILABLE)
 			no = (struct router_refusal){
-				GRPC_INVALID_ARGUMENT,
-				arena_printf(r->arena,
-					     "the session is bound for team \"%s\", env \"%s\" "
-					     "already: name team and env in the address",
-					     b->team, b->env)};
+				.code = GRPC_INVALID_ARGUMENT,
+				.words = arena_printf(
+					r->arena,
+					"the session is bound for team \"%s\", env \"%s\" "
+					"already: name team and env in the address",
+					b->team, b->env)};
 		return refuse_wish(r, &no);
 	}
 	if (misgivings_find(r->worker->misgivings, &r->key, &no))

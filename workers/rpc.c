@@ -169,8 +169,7 @@ be_quick(struct rpc *r)
 	if (!r->slowed)
 		return;
 	r->slowed = false;
-	r->worker->slowed--;
-	r->conn->slowed--;
+	authn_slow_leave(r->worker->authn, r->conn);
 }
 
 /* For whatever it waits. */
@@ -205,18 +204,24 @@ slow_is_over(void *arg)
 	rpc_run(r);
 }
 
+/* Nobody knows whether the token is good: no more served than with a bad one, and counted so. */
+static enum rpc_step
+not_now(struct rpc *r, const char *words, uint32_t retry_ms)
+{
+	counters_add(r->worker->counters, COUNTER_auth_refused, 1);
+	return rpc_unavailable(r, words, retry_ms);
+}
+
 /* Too many bad tokens came from this address: this one is looked at in a moment. */
 static enum rpc_step
 slow_down(struct rpc *r)
 {
 	struct worker *w = r->worker;
 
-	if (w->slowed >= AUTHN_SLOW_MAX || r->conn->slowed >= AUTHN_SLOW_CLIENT)
-		return rpc_unavailable(r, "too many bad tokens have come from this address",
-				       2 * AUTHN_SLOW_MS);
+	if (!authn_slow_enter(w->authn, r->conn))
+		return not_now(r, "too many bad tokens have come from this address",
+			       2 * AUTHN_SLOW_MS);
 	counters_add(w->counters, COUNTER_auth_slowed, 1);
-	w->slowed++;
-	r->conn->slowed++;
 	r->slowed = r->waited_slow = true;
 	loop_timer_start(w->loop, &r->slow, AUTHN_SLOW_MS, 0, slow_is_over, r);
 	return STEP_WAIT;
@@ -233,7 +238,7 @@ wait_for_keys(struct rpc *r)
 {
 	r->waited_keys = true;
 	if (authn_wait(r->worker->authn, &r->keys, keys_came) != 0)
-		return rpc_unavailable(r, "too many requests wait for keys of tokens", 1000);
+		return not_now(r, "too many requests wait for keys of tokens", 1000);
 	return STEP_WAIT;
 }
 
@@ -252,7 +257,7 @@ step_who(struct rpc *r)
 	case 0: break;
 	case E_AGAIN: return a.slow ? slow_down(r) : wait_for_keys(r);
 	default:
-		return a.code == GRPC_UNAVAILABLE ? rpc_unavailable(r, a.why, a.retry_ms)
+		return a.code == GRPC_UNAVAILABLE ? not_now(r, a.why, a.retry_ms)
 						  : rpc_refuse(r, a.code, a.why);
 	}
 	r->who = a.who;

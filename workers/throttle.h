@@ -12,7 +12,10 @@
 #include <stdint.h>
 #include "lib/sock.h"
 
-#define THROTTLE_REFILL_MS 5000u /* a failure is forgotten after that */
+#define THROTTLE_REFILL_MS 5000u   /* a failure is forgotten after that */
+#define THROTTLE_REPEAT_MS 600000u /* an address is named again when it still is slow then, */
+#define THROTTLE_WORDS_MS  1000u   /* and no two sooner than that */
+#define THROTTLE_PLACES	   64u	   /* and half as many more for proven ones */
 
 struct throttle;
 
@@ -21,4 +24,17 @@ void throttle_free(struct throttle **);
 
 void throttle_failed(struct throttle *, const struct sock_addr *, uint64_t now_ms); /* a bad token */
 /* Tokens that are not known yet are to be looked at later. */
-bool throttle_is_slow(const struct throttle *, const struct sock_addr *, uint64_t now_ms);
+bool throttle_is_slow(struct throttle *, const struct sock_addr *, uint64_t now_ms);
+
+/* A place to wait in for whoever is slow; false: there is none. From one address they take three
+ * quarters of all, and those known to bring bad tokens a quarter, so that others find one. */
+enum throttle_standing {
+	THROTTLE_SUSPECT, /* the connection has shown bad tokens, and no good one */
+	THROTTLE_NEW,
+	THROTTLE_PROVEN /* it has shown a good one, or was turned away and came again */
+};
+bool throttle_enter(struct throttle *, const struct sock_addr *, enum throttle_standing);
+void throttle_leave(struct throttle *, const struct sock_addr *);
+
+/* It is slow, and whoever reads the log is to be told: whoever asks tells. */
+bool throttle_is_news(struct throttle *, const struct sock_addr *, uint64_t now_ms);

@@ -2,19 +2,21 @@
 
 import hashlib
 import os
+import re
 import signal
 import time
 
 import grpc
 import pytest
 import zstandard
+from h2.exceptions import ProtocolError
 
 from harness import net, rpc
 from harness.fake import OK_HEADERS, Stream
 from harness.metrics import scrape
 from harness.raw import Raw, grpc_headers
 from harness.rpc import pb
-from test_audit import records
+from test_audit import audit, files, records
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -264,3 +266,41 @@ def test_books_balance(gateway, fake):
     assert sorted(r["code"] for r in found) == sorted(ends)
     assert sorted(r["rpc"] for r in found) == list(range(1, 61))
     assert gateway.ask("status")["counters"]["rpcs_total"] == 60
+
+
+HOSTILE = ["a\nb\r\n{\"seq\":1}", "\x1b[31m\x1b]0;title\x07", "\u202eevil", "\"\\\\\"", "\x7f\x80\x9b31m", "\u2028\u2029", "é😀" * 4000,
+           b"\xff\xfe\x00", b"\xc0\xaf", b"\xed\xa0\x80"]
+
+
+def test_hostile_texts(make_gateway, fake):
+    """In each text that a client may choose: lines stay lines of JSON, the chain whole, and no terminal obeys what it is shown."""
+    gateway = make_gateway([fake], workers=1, auth={"required": False})
+    fake.behave = lambda s: s.wait().answer()
+    for text in HOSTILE:
+        raw = text if isinstance(text, bytes) else text.encode()
+        for message in (hostile(raw, raw), hostile(b"alice", raw)):
+            for changes in ({}, {"x_metaflow_run_id": raw.decode("latin-1")[:8000]}, {"_path": "/x.Y/" + raw.decode("latin-1")[:8000]}):
+                with Raw(gateway.clear_port) as peer:
+                    try:
+                        peer.answer(peer.request(grpc_headers("ExecutePlan", authorization=None, **changes), rpc.envelope(message)))
+                    except ProtocolError:
+                        pass  # it was closed for such a header
+    net.wait_for(lambda: len(of_rpcs(gateway)) >= 30, 10, "recorded")
+    gateway.ctl("driver", "drain", "\u202e\x1b[1m", check=False)
+    shown = audit(gateway, "tail", "-n", "1000").stdout + gateway.ctl("sessions").stdout + gateway.log.read_text()
+    assert not re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", shown)
+    lines = [line for path in files(gateway) for line in path.read_bytes().split(b"\n")]
+    assert not any(re.search(b"[\x00-\x1f]", line) for line in lines)
+    assert "evil" in shown and len({r["plan"].get("sql") for r in of_rpcs(gateway) if "plan" in r}) > 5
+    audit(gateway, "verify")
+
+
+def hostile(user, text):
+    """An ExecutePlanRequest with this in every text, which need not be UTF-8."""
+    def field(number, data):
+        size, out = len(data), b""
+        while size > 127:
+            out, size = out + bytes([size & 127 | 128]), size >> 7
+        return bytes([number << 3 | 2]) + out + bytes([size]) + data
+    return field(1, rpc.new_id().encode()) + field(2, field(1, user[:250]) + field(2, user[:250])) \
+        + field(3, field(1, field(10, field(1, text)))) + field(4, text) + field(5, text) + field(6, text)

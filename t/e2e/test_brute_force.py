@@ -9,6 +9,7 @@ import pytest
 
 from harness import net, rpc
 from harness.gateway import STATIC, auth
+from harness.metrics import scrape
 from harness.raw import Raw, grpc_headers
 
 UNAVAILABLE, UNAUTHENTICATED = 14, 16
@@ -43,21 +44,29 @@ def test_bad_tokens_are_answered_late(gateway, fake):
     counters = gateway.ask("status")["counters"]
     assert counters["auth_refused"] >= LIMIT + 3 and counters["auth_slowed"] >= 3
     assert len(fake.calls) == 12
+    said = [line for line in gateway.log.read_text().splitlines() if "many bad tokens come from this address" in line]
+    assert len(said) == 1 and " warn " in said[0] and "peer=127.0.0.1:" in said[0], said
 
 
 class Guesser(threading.Thread):
     """Many guesses at a time, over one connection."""
 
-    def __init__(self, gateway, until, width=50):
+    def __init__(self, gateway, until, width=50, stays=True):
+        """stays: on its connection, rather than open another one for the next guesses."""
         super().__init__(daemon=True)
-        self.gateway, self.until, self.width, self.count, self.codes = gateway, until, width, 0, Counter()
+        self.gateway, self.until, self.width, self.stays, self.count, self.codes = gateway, until, width, stays, 0, Counter()
 
     def run(self):
-        with Raw(self.gateway.clear_port) as raw:
-            while time.monotonic() < self.until:
-                streams = [guess(raw, f"wrong-{self.name}-{self.count + n}") for n in range(self.width)]
-                self.codes.update(raw.answer(stream).status for stream in streams)
-                self.count += self.width
+        while time.monotonic() < self.until:
+            with Raw(self.gateway.clear_port) as raw:
+                self._guess(raw)
+                while self.stays and time.monotonic() < self.until:
+                    self._guess(raw)
+
+    def _guess(self, raw):
+        streams = [guess(raw, f"wrong-{self.name}-{self.count + n}") for n in range(self.width)]
+        self.codes.update(raw.answer(stream).status for stream in streams)
+        self.count += self.width
 
 
 def store(gateway):
@@ -85,6 +94,10 @@ def test_others_of_the_same_address_notice_nothing(gateway, fake):
     assert codes[UNAUTHENTICATED] <= LIMIT + 64 * 8, f"{codes} in 4 s: each was looked at"
     assert sorted(took)[len(took) * 95 // 100] < 0.25, sorted(took)[-5:]
     assert store(gateway) == before
+    # all of them count as refused, none as the gateway's own trouble
+    assert gateway.ask("status")["counters"]["auth_refused"] == sum(codes.values())
+    errors = scrape(gateway).values("error_type")
+    assert errors == {"authentication"}, errors
 
 
 def test_newcomers_of_the_same_address_are_served(gateway, issuer):
@@ -102,3 +115,23 @@ def test_newcomers_of_the_same_address_are_served(gateway, issuer):
     for guesser in guessers:
         guesser.join(20)
     assert {status for status, _ in found} == {0} and max(took for _, took in found) < 2.5, found
+
+
+@pytest.mark.parametrize("stays", [True, False], ids=["on-their-connections", "each-on-a-new-one"])
+def test_newcomers_are_served_though_guessers_want_every_place(gateway, issuer, stays):
+    """120 at a time, of 96 places: who comes again when told to has one, on the first or the second try."""
+    guessers = [Guesser(gateway, time.monotonic() + 12, width=3 if stays else 1, stays=stays) for _ in range(40 if stays else 120)]
+    for guesser in guessers:
+        guesser.start()
+    net.wait_for(lambda: any(guesser.codes[UNAVAILABLE] for guesser in guessers), 10, "turned away")
+    found = []
+    for _ in range(2):
+        with Raw(gateway.clear_port) as raw:
+            token, tries = issuer.token(), 1
+            while (answer := raw.answer(guess(raw, token))).status == UNAVAILABLE and tries < 4:
+                tries += 1
+                time.sleep(2)  # as RetryInfo says
+            found.append((answer.status, tries))
+    for guesser in guessers:
+        guesser.join(30)
+    assert {status for status, _ in found} == {0} and max(tries for _, tries in found) <= 2, found

@@ -2,7 +2,9 @@
 
 import json
 import signal
+import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -35,6 +37,24 @@ def test_status(small):
     assert "worker" in small.ctl("status").stdout
 
 
+def test_status_says_what_is_wrong_though_the_gateway_is_ready(small):
+    assert small.ctl("status").stdout.splitlines()[1].startswith("5 sessions")
+    tls, good = small.conf["listeners"][0]["tls"], small.file.read_text()
+    subprocess.run(["openssl", "req", "-x509", "-new", "-key", tls["key"], "-out", tls["certificate"], "-days", "3", "-subj", "/CN=x"],
+                   check=True, capture_output=True)
+    small.reload()
+    small.write("nonsense: true\n")
+    small.reload(check=False)
+    first, failed, ends, sessions = small.ctl("status").stdout.splitlines()[:4]
+    assert first.endswith(", ready") and sessions.startswith("5 sessions")
+    assert failed == "  the last reload failed: sparkgwd -t -c FILE says why"
+    assert ends == f"  the certificate {tls['certificate']} of 127.0.0.1:{small.port} expires in 2d23h"
+    small.write(good)
+    small.reload()
+    assert "reload" not in small.ctl("status").stdout
+    assert [row["certificate"] for row in small.ask("status")["certificates"]] == [tls["certificate"]]
+
+
 def test_drivers_and_clusters(small, fakes):
     rows = small.ask("drivers")["rows"]
     assert sorted(r["address"] for r in rows) == sorted(f.address for f in fakes)
@@ -54,6 +74,10 @@ def test_sessions(small):
 def test_exit_statuses(small, tmp_path):
     assert small.ctl("no-such-command", check=False).returncode == 2
     assert small.ctl(check=False).returncode == 2
+    # the problem is the last line, and above it stands what is like that which was meant
+    assert small.ctl("sttus", check=False).stderr == "sparkgwctl: there is no such command (sparkgwctl --help lists them): sttus\n"
+    *like, problem = small.ctl("driver", "drain", check=False).stderr.splitlines()
+    assert problem == "sparkgwctl: an argument is missing" and [line.split()[:2] for line in like] == [["driver", "drain"], ["driver", "undrain"]]
     assert small.ctl("session", "close", rpc.new_id(), check=False).returncode == 1
     assert small.ctl("driver", "drain", "nobody", check=False).returncode == 1
     gone = subprocess.run([BUILD / "sparkgwctl", "-s", tmp_path / "none.sock", "status"], capture_output=True, text=True)
@@ -179,3 +203,51 @@ def test_driver_token_replaces_the_clients(make_gateway, fake):
     with rpc.Channel(gateway.way()) as channel:
         channel.call("Config", rpc.config(rpc.new_id()))
     assert fake.calls[0].headers["authorization"] == "Bearer token-of-the-driver"
+
+
+# ---- who else comes to the admin address ----
+
+def healthz(gateway, host="127.0.0.1", timeout=10):
+    """The first line of the answer."""
+    with socket.create_connection(("127.0.0.1", gateway.admin_port), timeout=timeout) as peer:
+        peer.sendall(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return peer.recv(4096).decode().partition("\r\n")[0]
+
+
+def test_whoever_dawdles_keeps_nobody_out(small):
+    """300 connections, most with half a request of which a byte comes now and then; on the control socket, too."""
+    def dawdle(count, connect):
+        for n in range(count):
+            peer = connect()
+            peer.setblocking(False)
+            peers.append(peer)
+            if n % 4:
+                peer.send(b"GET /healthz HTTP/1.1\r\nX: ")
+
+    def connect_control():
+        peer = socket.socket(socket.AF_UNIX)
+        peer.connect(str(small.socket))
+        return peer
+    peers = []
+    dawdle(300, lambda: socket.create_connection(("127.0.0.1", small.admin_port)))
+    dawdle(100, connect_control)
+    for _ in range(20):
+        begin = time.monotonic()
+        assert healthz(small).endswith(" 200 OK")
+        assert small.ask("status")["ready"]
+        assert time.monotonic() - begin < 3, "idle connections are closed after 10 s only"
+        for peer in peers:
+            try:
+                peer.send(b"x")
+            except OSError:
+                pass  # it was sent away
+    for peer in peers:
+        peer.close()
+
+
+@pytest.mark.parametrize("host, good", [
+    ("127.0.0.1:15003", True), ("localhost", True), ("LocalHost:1", True), ("[::1]:15003", True), ("10.0.0.7", True),
+    ("evil.example", False), ("evil.example:15003", False), ("localhost.evil.example", False), ("127.0.0.1.evil.example", False)])
+def test_a_page_of_a_stranger_cannot_read_the_admin_address(small, host, good):
+    """By a name that resolves to the loopback address."""
+    assert healthz(small, host) == ("HTTP/1.1 200 OK" if good else "HTTP/1.1 421 Misdirected Request")

@@ -145,6 +145,18 @@ def test_labels_are_bounded(make_gateway, fake):
     assert time.monotonic() - begin < 1
 
 
+def test_errors_of_a_team_count_as_its_own_though_no_driver_was_there(make_gateway, fake):
+    gateway = make_gateway({"eng-prod": ["127.0.0.1:1"], "ops-prod": [fake.address]})
+    with rpc.Channel(gateway.way()) as channel:
+        assert channel.refusal("Config", rpc.config(rpc.new_id())).code().name == "UNAVAILABLE"
+    with rpc.Channel(gateway.way(), x_doordash_team="ops") as channel:
+        assert channel.refusal("Config", rpc.config(rpc.new_id())).code().name == "PERMISSION_DENIED"
+    page = scrape(gateway)
+    assert page.sum("spark_connect_errors_total", team="eng", env="prod", error_type="no_driver") == 1
+    assert page.sum("spark_connect_requests_total", team="eng", env="prod", status="UNAVAILABLE") == 1
+    assert page.sum("spark_connect_errors_total", team="ops") == 0, "of somebody who is no member"
+
+
 # ---- alerts and dashboards ----
 
 def test_rules():

@@ -50,6 +50,17 @@ Test(audit_line, the_least_that_is_known)
 				    "\"unfinished\":true}");
 }
 
+Test(audit_line, a_text_cannot_pose_as_another_where_the_file_is_looked_at)
+{
+	audit_text(&facts, AUDIT_user,
+		   STR("\x7f\xc2\x9b"
+		       "31m\xe2\x80\xae\xc3\xa9\xe2\x82\xac\xff"));
+	cr_expect_not_null(
+		strstr(put(NULL),
+		       "\"user\":\"\\u007f\\u009b31m\\u202e\xc3\xa9\xe2\x82\xac\xef\xbf\xbd\""),
+		"%s", buf_cstr(&out));
+}
+
 Test(audit_line, all_that_can_be_known)
 {
 	static const char sha[32] = "\x00\x01\xff";

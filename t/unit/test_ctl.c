@@ -113,7 +113,8 @@ Test(table, makes_cells_harmless)
 	} cases[] = {
 		{"\033[2Jx", "?[2Jx"},
 		{"a\nb\tc\177", "a?b?c?"},
-		{"\302\233x", "??x"},	    /* U+009B, CSI */
+		{"\302\233x", "?x"},	    /* U+009B, CSI */
+		{"\342\200\256x", "?x"},    /* U+202E turns the direction */
 		{"\302\240x", "\302\240x"}, /* U+00A0 is no control character */
 		{"J\303\274rgen", "J\303\274rgen"},
 		{"bad\377", "bad?"},

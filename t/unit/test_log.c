@@ -132,6 +132,7 @@ Test(log, escapes_what_is_not_text)
 		{"\x1b[31m", "\\x1b[31m", "\\u001b[31m"},
 		{"\x7f", "\\x7f", "\\u007f"},
 		{"\xc2\x85z", "\\xc2\\x85z", "\\ufffd\\ufffdz"},
+		{"\xe2\x80\xaez", "\\xe2\\x80\\xaez", "\\ufffd\\ufffd\\ufffdz"},
 		{"\xff\xc3", "\\xff\\xc3", "\\ufffd\\ufffd"},
 		{"\xe2\x82\xac\xc2\xa0", "\xe2\x82\xac\xc2\xa0", "\xe2\x82\xac\xc2\xa0"},
 	};

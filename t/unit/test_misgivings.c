@@ -16,7 +16,8 @@ TestSuite(misgivings, .timeout = 20);
 Test(misgivings, are_of_one_session_of_one_user)
 {
 	struct misgivings *m = misgivings_new();
-	const struct router_refusal no = {GRPC_PERMISSION_DENIED, "not a member of team \"ops\""};
+	const struct router_refusal no = {.code = GRPC_PERMISSION_DENIED,
+					  .words = "not a member of team \"ops\""};
 	struct session_key alice = key_of(1, "alice"), other = key_of(2, "alice"),
 			   bob = key_of(1, "bob");
 	struct router_refusal found;
@@ -39,7 +40,7 @@ Test(misgivings, are_of_one_session_of_one_user)
 Test(misgivings, take_no_more_room_for_many)
 {
 	struct misgivings *m = misgivings_new();
-	const struct router_refusal no = {GRPC_INVALID_ARGUMENT, "no"};
+	const struct router_refusal no = {.code = GRPC_INVALID_ARGUMENT, .words = "no"};
 	struct router_refusal found;
 	unsigned kept = 0;
 	char user[16];

@@ -249,3 +249,20 @@ Test(plan, credit_and_room_are_kept_to)
 		plan_free(&open[i]);
 	cr_expect_eq(kit.inflating, 0u);
 }
+
+Test(plan, data_given_again_and_again_takes_no_more_room)
+{
+	size_t n = load("z_relation") - 1, times = 3000;
+	struct plan *plan = plan_new(arena, &kit, METHOD_EXECUTE_PLAN, n * times);
+	struct plan_found f;
+
+	kit.credit = UINT64_MAX;
+	for (size_t i = 0; i < times; i++)
+		plan_feed(plan, bytes + 1, n);
+	plan_found(plan, &f);
+	expect_text("kind", f.kind, "relation");
+	cr_expect(f.has_sql && f.sql_length == LONG_SQL && f.sql.n == kit.sql_bytes, "%zu",
+		  f.sql.n);
+	cr_expect_not(arena_failed(arena));
+	plan_free(&plan);
+}

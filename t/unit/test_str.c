@@ -229,6 +229,41 @@ Test(str, knows_utf8)
 	cr_expect(str_is_utf8(STR_NONE));
 }
 
+Test(str, knows_what_may_be_shown)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} rows[] = {
+		{"a", 1},
+		{"~", 1},
+		{"\x7f", 0},
+		{"\x1b", 0},
+		{"\n", 0},
+		{"\xc2\x9b", 0},
+		{"\xc2\xa0", 2},
+		{"\xc3\xa9", 2},
+		{"\xe2\x80\x8d", 3},
+		{"\xe2\x80\x8e", 0},
+		{"\xe2\x80\x90", 3},
+		{"\xe2\x80\xa8", 0},
+		{"\xe2\x80\xae", 0},
+		{"\xe2\x80\xaf", 3},
+		{"\xe2\x81\xa5", 3},
+		{"\xe2\x81\xa6", 0},
+		{"\xe2\x81\xa9", 0},
+		{"\xe2\x81\xaa", 3},
+		{"\xe3\x80\xae", 3},
+		{"\xf0\x9f\x98\x80", 4},
+		{"\xe2\x80", 0},
+		{"\xff", 0},
+		{"", 0},
+	};
+
+	for (size_t i = 0; i < N(rows); i++)
+		cr_expect_eq(str_shown_char(str_from(rows[i].text)), rows[i].len, "row %zu", i);
+}
+
 Test(clock, writes_stamps)
 {
 	char buf[32];

@@ -49,6 +49,70 @@ Test(throttle, addresses_do_not_harm_each_other)
 	throttle_free(&t);
 }
 
+Test(throttle, an_address_is_news_once_until_it_behaved)
+{
+	struct throttle *t = throttle_new(2);
+	struct sock_addr a = address("192.0.2.1:1"), b = address("192.0.2.2:1");
+	uint64_t now = 5000;
+
+	fail(t, "192.0.2.1:1", 1, now);
+	cr_expect_not(throttle_is_news(t, &a, now), "it is not slow yet");
+	fail(t, "192.0.2.1:1", 1, now);
+	fail(t, "192.0.2.2:1", 2, now);
+	cr_expect(throttle_is_news(t, &a, now));
+	cr_expect_not(throttle_is_news(t, &b, now), "another one is said a moment later");
+	now += THROTTLE_WORDS_MS;
+	cr_expect_not(throttle_is_news(t, &a, now));
+	cr_expect(throttle_is_news(t, &b, now));
+	for (unsigned i = 0; i < 100; i++, now += THROTTLE_REFILL_MS) { /* it just goes on */
+		fail(t, "192.0.2.1:1", 1, now);
+		cr_expect_not(throttle_is_news(t, &a, now), "%u", i);
+	}
+	for (; now < 5000 + THROTTLE_REPEAT_MS; now += THROTTLE_REFILL_MS)
+		fail(t, "192.0.2.1:1", 1, now);
+	now = 5000 + THROTTLE_REPEAT_MS;
+	fail(t, "192.0.2.1:1", 1, now);
+	cr_expect(throttle_is_news(t, &a, now), "after ten minutes it still does");
+	now += 10 * THROTTLE_REFILL_MS;
+	fail(t, "192.0.2.1:1", 2, now);
+	cr_expect(throttle_is_news(t, &a, now), "again, after a rest");
+	throttle_free(&t);
+}
+
+static unsigned
+enter(struct throttle *t, const char *from, enum throttle_standing standing)
+{
+	struct sock_addr a = address(from);
+	unsigned found = 0;
+
+	while (found < 1000 && throttle_enter(t, &a, standing))
+		found++;
+	return found;
+}
+
+Test(throttle, places_are_left_for_others)
+{
+	struct throttle *t = throttle_new(2);
+	struct sock_addr a = address("192.0.2.1:1");
+
+	fail(t, "192.0.2.1:1", 3, 1000);
+	fail(t, "192.0.2.2:1", 3, 1000);
+	cr_expect_eq(enter(t, "192.0.2.1:1", THROTTLE_SUSPECT), THROTTLE_PLACES / 4);
+	cr_expect_eq(enter(t, "192.0.2.1:2", THROTTLE_NEW), THROTTLE_PLACES / 2,
+		     "whoever has the same address finds one");
+	cr_expect_eq(enter(t, "192.0.2.2:1", THROTTLE_SUSPECT), 0);
+	cr_expect_eq(enter(t, "192.0.2.2:1", THROTTLE_NEW), THROTTLE_PLACES / 4,
+		     "and whoever has another one");
+	cr_expect_eq(enter(t, "192.0.2.1:1", THROTTLE_PROVEN), THROTTLE_PLACES / 2);
+	throttle_leave(t, &a);
+	cr_expect_eq(enter(t, "192.0.2.1:1", THROTTLE_NEW), 0);
+	cr_expect_eq(enter(t, "192.0.2.1:1", THROTTLE_PROVEN), 1);
+	for (unsigned i = 0; i < THROTTLE_PLACES; i++)
+		throttle_leave(t, &a);
+	cr_expect_eq(enter(t, "192.0.2.1:1", THROTTLE_NEW), THROTTLE_PLACES / 2);
+	throttle_free(&t);
+}
+
 Test(throttle, many_addresses_take_no_more_memory_and_the_loud_one_stays)
 {
 	struct throttle *t = throttle_new(3);
