@@ -12,7 +12,7 @@ import zstandard
 from h2.exceptions import ProtocolError
 
 from harness import net, rpc
-from harness.fake import OK_HEADERS, Stream
+from harness.fake import OK_HEADERS
 from harness.metrics import scrape
 from harness.raw import Raw, grpc_headers
 from harness.rpc import pb

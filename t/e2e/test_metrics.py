@@ -18,19 +18,11 @@ RULES = ROOT / "etc/prometheus/sparkgw.rules.yaml"
 DASHBOARDS = sorted((ROOT / "etc/grafana").glob("*.json"))
 
 
-def new_sessions(gateway, count):
-    sessions = [rpc.new_id() for _ in range(count)]
-    with rpc.Channel(gateway.way()) as channel:
-        for session in sessions:
-            channel.call("Config", rpc.config(session))
-    return sessions
-
-
 # ---- the page ----
 
 def test_promtool_passes(make_gateway, fake):
     gateway = make_gateway([fake])
-    new_sessions(gateway, 3)
+    rpc.new_sessions(gateway, 3)
     done = promtool("check", "metrics", text=fetch(gateway, "?without=spark_connect_latency_ms")[1].decode())
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     done = promtool("check", "metrics", text=fetch(gateway)[1].decode())
@@ -50,7 +42,7 @@ def test_over_http(make_gateway, fake):
 
 def test_what_the_gateway_says_of_itself(make_gateway, fakes):
     gateway = make_gateway({"eng-prod": [fakes[0].address, "127.0.0.1:1"]})
-    new_sessions(gateway, 3)
+    rpc.new_sessions(gateway, 3)
     page = scrape(gateway)
     assert page.sum("spark_gateway_upstream_health", cluster_id="eng-prod", driver=fakes[0].address) == 1
     assert page.sum("spark_gateway_upstream_health", driver="127.0.0.1:1") == 0
@@ -98,7 +90,7 @@ def test_numbers_add_up_with_a_load(make_gateway, fake):
     """Through a reload and the death of a worker: each call is counted once, with the status that the caller saw."""
     gateway = make_gateway([fake], workers=2)
     before = scrape(gateway)
-    sessions = new_sessions(gateway, 8)
+    sessions = rpc.new_sessions(gateway, 8)
     with Load(gateway.way(), sessions, threads=4, pause=0.002) as load:
         time.sleep(1)
         gateway.reload()
@@ -128,7 +120,7 @@ def test_numbers_add_up_with_a_load(make_gateway, fake):
 def test_labels_are_bounded(make_gateway, fake):
     """2,000 users, teams, environments and methods that nobody has configured."""
     gateway = make_gateway([fake], auth={"required": False})
-    new_sessions(gateway, 1)
+    rpc.new_sessions(gateway, 1)
     before = len(scrape(gateway).series)
     with Raw(gateway.clear_port) as raw:
         for n in range(2000):

@@ -11,7 +11,7 @@ import pytest
 from hyperframe import frame
 
 from harness import net, rpc
-from harness.fake import OK_HEADERS, Stream
+from harness.fake import Stream
 from harness.raw import Raw, grpc_headers
 from harness.rpc import pb
 

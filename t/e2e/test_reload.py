@@ -9,18 +9,10 @@ import grpc
 import pytest
 
 from harness import net, procs, rpc
-from harness.fake import Stream
+from harness.fake import Stream, two_messages
 from harness.load import Load
 from harness.raw import Raw, grpc_headers
 from harness.rpc import pb
-
-
-def new_sessions(gateway, count):
-    sessions = [rpc.new_id() for _ in range(count)]
-    with rpc.Channel(gateway.way()) as channel:
-        for session in sessions:
-            channel.call("Config", rpc.config(session))
-    return sessions
 
 
 def generation(gateway):
@@ -32,7 +24,7 @@ def test_100_reloads_in_100_seconds_under_load(make_gateway, spark_drivers):
     gateway = make_gateway(spark_drivers, drain_timeout="5s")
     first = generation(gateway)
     begin = time.monotonic()
-    with Load(gateway.way(), new_sessions(gateway, 20)) as load:
+    with Load(gateway.way(), rpc.new_sessions(gateway, 20)) as load:
         for n in range(100):
             gateway.reload()
             time.sleep(max(0, begin + n + 1 - time.monotonic()))
@@ -46,17 +38,8 @@ def test_100_reloads_in_100_seconds_under_load(make_gateway, spark_drivers):
 
 def test_stream_survives_a_reload(make_gateway, fake):
     gateway = make_gateway([fake])
-    session, go_on = new_sessions(gateway, 1)[0], threading.Event()
-
-    def behave(s):
-        if s.method != "ExecutePlan":
-            return s.answer_config()
-        s.wait().send_headers()
-        s.send_message(pb.ExecutePlanResponse(session_id=session))
-        go_on.wait(20)
-        s.send_message(pb.ExecutePlanResponse(session_id=session))
-        s.send_trailers()
-    fake.behave = behave
+    session, go_on = rpc.new_sessions(gateway, 1)[0], threading.Event()
+    fake.behave = two_messages(session, go_on)
     with rpc.Channel(gateway.way()) as channel:
         stream = channel.stream("ExecutePlan", rpc.sql(session, "x"))
         next(stream)
@@ -86,14 +69,8 @@ def test_goaway_in_two_steps(make_gateway, fake):
 
 def test_drain_shows_its_progress(make_gateway, fake):
     gateway = make_gateway([fake], workers=1, drain_timeout="30s")
-    session, go_on = new_sessions(gateway, 1)[0], threading.Event()
-
-    def behave(s):
-        s.wait().send_headers()
-        s.send_message(pb.ExecutePlanResponse(session_id=session))
-        go_on.wait(20)
-        s.send_trailers()
-    fake.behave = behave
+    session, go_on = rpc.new_sessions(gateway, 1)[0], threading.Event()
+    fake.behave = two_messages(session, go_on)
     with rpc.Channel(gateway.way()) as channel:
         stream = channel.stream("ExecutePlan", rpc.sql(session, "x"))
         next(stream)
@@ -110,7 +87,7 @@ def test_drain_shows_its_progress(make_gateway, fake):
 def test_drain_has_an_end(make_gateway, fake):
     """A stream that never ends is ended by drain_timeout, with a status."""
     gateway = make_gateway([fake], drain_timeout="2s")
-    session = new_sessions(gateway, 1)[0]
+    session = rpc.new_sessions(gateway, 1)[0]
     fake.behave = lambda s: (s.wait().send_headers(), s.send_message(pb.ExecutePlanResponse(session_id=session)))
     with rpc.Channel(gateway.way()) as channel:
         stream = channel.stream("ExecutePlan", rpc.sql(session, "x"))
@@ -124,7 +101,7 @@ def test_drain_has_an_end(make_gateway, fake):
 
 def test_new_listener_and_driver(make_gateway, fakes):
     gateway = make_gateway([fakes[0]])
-    session = new_sessions(gateway, 1)[0]
+    session = rpc.new_sessions(gateway, 1)[0]
     port = net.free_port()
     gateway.conf["listeners"].append({"address": f"127.0.0.1:{port}"})
     gateway.conf["clusters"][0]["drivers"].append({"address": fakes[1].address})
@@ -142,7 +119,7 @@ def test_new_listener_and_driver(make_gateway, fakes):
 def test_removed_driver(make_gateway, fakes):
     """Its sessions are told that it is gone."""
     gateway = make_gateway(fakes)
-    sessions = new_sessions(gateway, 8)
+    sessions = rpc.new_sessions(gateway, 8)
     gone = {call.envelope()[1] for call in fakes[1].calls}
     gateway.conf["clusters"][0]["drivers"].pop()
     gateway.write()
@@ -186,7 +163,7 @@ def test_new_certificate(make_gateway, fake, authority):
 
 def test_more_and_fewer_workers(make_gateway, fake):
     gateway = make_gateway([fake], workers=1)
-    sessions = new_sessions(gateway, 5)
+    sessions = rpc.new_sessions(gateway, 5)
     with Load(gateway.way(), sessions) as load:
         for count in (4, 2, 1, 3):
             gateway.conf["workers"] = count
@@ -229,7 +206,7 @@ clusters:
 def test_broken_file_changes_nothing(make_gateway, fake, text, lines):
     """Every error is told, with its line; the old configuration serves on."""
     gateway = make_gateway([fake])
-    session = new_sessions(gateway, 1)[0]
+    session = rpc.new_sessions(gateway, 1)[0]
     before = gateway.pids()
     gateway.write(text)
     done = gateway.reload(check=False)
@@ -251,7 +228,7 @@ def test_broken_file_changes_nothing(make_gateway, fake, text, lines):
 def test_broken_surroundings_change_nothing(make_gateway, fake, authority, spoil):
     import socket
     gateway = make_gateway([fake])
-    session = new_sessions(gateway, 1)[0]
+    session = rpc.new_sessions(gateway, 1)[0]
     taken = socket.create_server(("127.0.0.1", 0))
     tls = gateway.conf["listeners"][0]["tls"]
     if spoil == "certificate":
@@ -269,7 +246,7 @@ def test_broken_surroundings_change_nothing(make_gateway, fake, authority, spoil
 
 def test_storm_of_signals(make_gateway, fake):
     gateway = make_gateway([fake], drain_timeout="2s")
-    sessions = new_sessions(gateway, 4)
+    sessions = rpc.new_sessions(gateway, 4)
     with Load(gateway.way(), sessions, pause=0.02) as load:
         for _ in range(300):
             gateway.process.send_signal(signal.SIGHUP)
@@ -287,7 +264,7 @@ def test_stop_during_a_reload(make_gateway, fake):
 
 def test_stop_lets_streams_finish(make_gateway, fake):
     gateway = make_gateway([fake])
-    session = new_sessions(gateway, 1)[0]
+    session = rpc.new_sessions(gateway, 1)[0]
 
     def behave(s):
         s.wait().send_headers()
@@ -305,7 +282,7 @@ def test_stop_lets_streams_finish(make_gateway, fake):
 
 def test_interrupt_stops_at_once(make_gateway, fake):
     gateway = make_gateway([fake])
-    new_sessions(gateway, 1)
+    rpc.new_sessions(gateway, 1)
     start = time.monotonic()
     gateway.stop(signal.SIGINT)
     assert time.monotonic() - start < 5
@@ -326,13 +303,13 @@ def test_stuck_worker_is_replaced(make_gateway, fake):
     old = gateway.pids("worker")[0]
     os.kill(old, signal.SIGSTOP)
     net.wait_for(lambda: gateway.pids("worker") not in ([], [old]), 40, "a new worker")
-    new_sessions(gateway, 3)
+    rpc.new_sessions(gateway, 3)
 
 
 def test_keeper_stopped_and_continued(make_gateway, fake):
     """Bound sessions go on while the keeper is stuck; new ones are told to come again."""
     gateway = make_gateway([fake])
-    session = new_sessions(gateway, 1)[0]
+    session = rpc.new_sessions(gateway, 1)[0]
     keeper = gateway.pids("keeper")[0]
     os.kill(keeper, signal.SIGSTOP)
     with rpc.Channel(gateway.way()) as channel:
@@ -345,7 +322,7 @@ def test_keeper_stopped_and_continued(make_gateway, fake):
 
 def works(gateway):
     try:
-        new_sessions(gateway, 1)
+        rpc.new_sessions(gateway, 1)
         return True
     except grpc.RpcError:
         return False
@@ -355,7 +332,7 @@ def test_worker_death_costs_only_its_own_connections(make_gateway, fake):
     """With the other one's clients everything is well; and the dead one's come back by themselves."""
     fake.behave = Stream.answer_config
     gateway = make_gateway([fake], workers=2)
-    sessions = new_sessions(gateway, 8)
+    sessions = rpc.new_sessions(gateway, 8)
     with Load(gateway.way(), sessions, threads=8) as load:
         time.sleep(1)
         os.kill(gateway.pids("worker")[0], signal.SIGKILL)

@@ -9,9 +9,9 @@ import time
 import grpc
 import pytest
 
-from harness import net, procs, rpc
+from harness import net, rpc
 from harness import gateway as gateways
-from harness.fake import Stream
+from harness.fake import Stream, two_messages
 from harness.load import Load
 from harness.metrics import scrape
 from harness.rpc import pb
@@ -37,14 +37,6 @@ def replace(folder, text):
     new.write_text(text)
     new.chmod(0o755)
     new.rename(folder / "sparkgwd")
-
-
-def new_sessions(gateway, count):
-    sessions = [rpc.new_id() for _ in range(count)]
-    with rpc.Channel(gateway.way()) as channel:
-        for session in sessions:
-            channel.call("Config", rpc.config(session))
-    return sessions
 
 
 def fail_to_upgrade(gateway, words, seconds=40):
@@ -88,7 +80,7 @@ def test_20_upgrades_under_load(make_gateway, fakes):
     for fake in fakes:
         fake.behave = Stream.answer_config
     gateway = make_gateway(fakes, drain_timeout="5s")
-    sessions = new_sessions(gateway, 20)
+    sessions = rpc.new_sessions(gateway, 20)
     homes = {row["id"]: row["driver"] for row in gateway.sessions().values()}
     with Watcher(gateway) as watcher, Load(gateway.way(), sessions) as load:
         for _ in range(20):
@@ -108,17 +100,8 @@ def test_20_upgrades_under_load(make_gateway, fakes):
 def test_stream_survives(make_gateway, fake):
     """It ends in the old program, while the new one takes what is new."""
     gateway = make_gateway([fake])
-    session, go_on = new_sessions(gateway, 1)[0], threading.Event()
-
-    def behave(s):
-        if s.method != "ExecutePlan":
-            return s.answer_config()
-        s.wait().send_headers()
-        s.send_message(pb.ExecutePlanResponse(session_id=session))
-        go_on.wait(20)
-        s.send_message(pb.ExecutePlanResponse(session_id=session))
-        s.send_trailers()
-    fake.behave = behave
+    session, go_on = rpc.new_sessions(gateway, 1)[0], threading.Event()
+    fake.behave = two_messages(session, go_on)
     with rpc.Channel(gateway.way()) as channel:
         stream = channel.stream("ExecutePlan", rpc.sql(session, "x"))
         next(stream)
@@ -180,7 +163,7 @@ def assert_untouched(gateway, before, session):
     ("not a program\n", "cannot run"), (None, "cannot run")], ids=["crash", "exit", "text", "absent"])
 def test_bad_binary_changes_nothing(make_gateway, fake, own_programs, text, words):
     gateway = make_gateway([fake])
-    session, before = new_sessions(gateway, 1)[0], gateway.pids()
+    session, before = rpc.new_sessions(gateway, 1)[0], gateway.pids()
     shutil.copy(own_programs / "sparkgwd", own_programs / "good")
     if text is None:
         (own_programs / "sparkgwd").unlink()
@@ -195,7 +178,7 @@ def test_bad_binary_changes_nothing(make_gateway, fake, own_programs, text, word
 def test_keeper_that_cannot_work_changes_nothing(make_gateway, fake):
     """By then the new program has made a segment of its own; it goes with it."""
     gateway = make_gateway([fake])
-    session, before = new_sessions(gateway, 1)[0], gateway.pids()
+    session, before = rpc.new_sessions(gateway, 1)[0], gateway.pids()
     gateway.conf["audit"] = {"enabled": True}
     gateway.write()
     key = gateway.folder / "state/keys/audit"
@@ -210,7 +193,7 @@ def test_keeper_that_cannot_work_changes_nothing(make_gateway, fake):
                                           ({"state_dir": "elsewhere"}, "state_dir cannot be changed")])
 def test_bad_configuration_changes_nothing(make_gateway, fake, change, words):
     gateway = make_gateway([fake])
-    session, before = new_sessions(gateway, 1)[0], gateway.pids()
+    session, before = rpc.new_sessions(gateway, 1)[0], gateway.pids()
     good = dict(gateway.conf)
     gateway.conf.update(change)
     gateway.write()
@@ -226,7 +209,7 @@ def test_bad_configuration_changes_nothing(make_gateway, fake, change, words):
 def test_port_in_use_changes_nothing(make_gateway, fake):
     import socket
     gateway = make_gateway([fake])
-    session, before = new_sessions(gateway, 1)[0], gateway.pids()
+    session, before = rpc.new_sessions(gateway, 1)[0], gateway.pids()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         gateway.conf["listeners"].append({"address": f"127.0.0.1:{taken.getsockname()[1]}"})
         gateway.write()
@@ -238,7 +221,7 @@ def test_port_in_use_changes_nothing(make_gateway, fake):
 def test_other_number_of_workers(make_gateway, fake, count):
     fake.behave = Stream.answer_config
     gateway = make_gateway([fake])
-    with Load(gateway.way(), new_sessions(gateway, 5)) as load:
+    with Load(gateway.way(), rpc.new_sessions(gateway, 5)) as load:
         gateway.conf["workers"] = count
         gateway.write()
         ended(gateway.upgrade())
@@ -248,7 +231,7 @@ def test_other_number_of_workers(make_gateway, fake, count):
 
 def test_second_signal_is_refused(make_gateway, fake, own_programs):
     gateway = make_gateway([fake])
-    session, before = new_sessions(gateway, 1)[0], gateway.pids()
+    session, before = rpc.new_sessions(gateway, 1)[0], gateway.pids()
     replace(own_programs, "#!/bin/sh\nsleep 3\nexit 1\n")
     gateway.process.send_signal(signal.SIGUSR2)
     net.wait_for(lambda: "is started as process" in gateway.tail(), 10, gateway.tail)
@@ -273,7 +256,7 @@ def test_stop_during_an_upgrade(make_gateway, fake, own_programs):
 def test_old_supervisor_killed(make_gateway, fake):
     """The new one has taken over; what happens to the old one does not touch it."""
     gateway = make_gateway([fake])
-    session = new_sessions(gateway, 1)[0]
+    session = rpc.new_sessions(gateway, 1)[0]
     fake.behave = lambda s: (s.wait().send_headers(), s.send_message(pb.ExecutePlanResponse(session_id=session)))
     with rpc.Channel(gateway.way()) as channel:
         stream = channel.stream("ExecutePlan", rpc.sql(session, "x"))

@@ -12,53 +12,18 @@
 #include "shm/counters.h"
 #include "shm/labels.h"
 #include "shm/metrics.h"
-#include "shm/procs.h"
+#include "t/unit/view_rig.h"
 
-#define NOBODY 0x7ffffffeu /* above the kernel's limit: never a process */
-
-static char dir[64];
-static struct view view;
 static struct history *history;
-
-static void
-make_gateway(void)
-{
-	char path[96];
-
-	snprintf(dir, sizeof(dir), "/tmp/sparkgw-overview-XXXXXX");
-	cr_assert_not_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/segment", dir);
-	cr_assert_eq(segment_create(path, &view.segment), 0);
-	view.state_dir = dir;
-}
 
 static void
 drop_gateway(void)
 {
-	static const char *const names[] = {"segment", "data.mdb", "lock.mdb", "history.json"};
-	char path[96];
-
 	history_free(&history);
-	view_close(&view);
-	segment_detach(&view.segment);
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		unlink(path);
-	}
-	rmdir(dir);
+	rig_close();
 }
 
-TestSuite(overview, .init = make_gateway, .fini = drop_gateway, .timeout = 60);
-
-static struct procs_row *
-enter(unsigned index, enum proc_kind kind, unsigned generation, unsigned restarts)
-{
-	struct procs_row *row = &segment_procs(view.segment)[index];
-
-	procs_enter(row, kind, 0, generation, restarts);
-	procs_set_state(row, PROC_READY);
-	return row;
-}
+TestSuite(overview, .init = rig_open, .fini = drop_gateway, .timeout = 60);
 
 /* The same process under another number. */
 static void
@@ -79,8 +44,8 @@ count(unsigned row, unsigned pair, unsigned ok, unsigned refused)
 {
 	struct metrics_slot *m;
 
-	cr_assert_eq(segment_reserve(view.segment, row, SEGMENT_METRICS), 0);
-	m = segment_metrics(view.segment, row);
+	cr_assert_eq(segment_reserve(rig_view.segment, row, SEGMENT_METRICS), 0);
+	m = segment_metrics(rig_view.segment, row);
 	metrics_add(&m->requests[pair][0], ok);
 	metrics_add(&m->requests[pair][GRPC_UNAVAILABLE], refused);
 	metrics_add(&m->errors[pair][METRICS_ERROR_no_driver], refused);
@@ -90,15 +55,15 @@ count(unsigned row, unsigned pair, unsigned ok, unsigned refused)
 
 Test(overview, adds_up_all_processes_by_team)
 {
-	unsigned pair = labels_add(segment_labels(view.segment), STR("red"), STR("prod"));
-	struct overview o = {.view = &view, .audited = true};
+	unsigned pair = labels_add(segment_labels(rig_view.segment), STR("red"), STR("prod"));
+	struct overview o = {.view = &rig_view, .audited = true};
 	json_t *json, *team, *latency;
 
 	cr_assert_neq(pair, 0);
 	count(3, pair, 10, 2);
 	count(9, pair, 5, 1); /* nobody lives there any more */
 	count(9, 0, 1, 0);
-	atomic_store(&segment_pair_sessions(view.segment)[pair], 4);
+	atomic_store(&segment_pair_sessions(rig_view.segment)[pair], 4);
 	json = overview_show(&o);
 	cr_assert_eq(json_array_size(json_object_get(json, "teams")), 2);
 	team = json_array_get(json_object_get(json, "teams"), 0);
@@ -131,7 +96,7 @@ list_provider(void *arg, json_t *list)
 
 Test(overview, leaves_out_where_providers_are_and_what_they_said)
 {
-	struct overview o = {.view = &view, .providers = list_provider};
+	struct overview o = {.view = &rig_view, .providers = list_provider};
 	json_t *json = overview_show(&o), *again;
 	char *text = json_dumps(json, 0);
 
@@ -166,14 +131,14 @@ static void
 renew_history(void)
 {
 	history_free(&history);
-	cr_assert_eq(history_new(&view, dir, &history), 0);
+	cr_assert_eq(history_new(&rig_view, rig_dir, &history), 0);
 	history_look(history);
 }
 
 Test(overview, history_tells_restarts_and_reloads_over_lives_of_its_process)
 {
-	struct procs_row *keeper = enter(1, PROC_KEEPER, 1, 0);
-	struct procs_row *worker = enter(2, PROC_WORKER, 1, 0);
+	struct procs_row *keeper = rig_enter(1, PROC_KEEPER, 1, 0);
+	struct procs_row *worker = rig_enter(2, PROC_WORKER, 1, 0);
 	char words[256];
 
 	renew_history();
@@ -195,14 +160,14 @@ Test(overview, history_tells_restarts_and_reloads_over_lives_of_its_process)
 		 "restart: worker 0 is a new process (pid %d, before %d), restart 1; ",
 		 getppid(), getpid());
 	expect_events(words);
-	atomic_store(&worker->pid, NOBODY); /* dead, and nobody in its place yet */
+	atomic_store(&worker->pid, RIG_NOBODY); /* dead, and nobody in its place yet */
 	history_look(history);
 	expect_events(words);
 }
 
 Test(overview, history_keeps_the_last_events_only)
 {
-	struct procs_row *worker = enter(2, PROC_WORKER, 1, 0);
+	struct procs_row *worker = rig_enter(2, PROC_WORKER, 1, 0);
 	json_t *json, *events;
 
 	renew_history();
@@ -229,7 +194,7 @@ Test(overview, history_survives_a_file_that_makes_no_sense)
 		"[99999,1,1,1],1,[1]],\"events\":[1,{},{\"at_ms\":\"x\"}]}"};
 	char path[96];
 
-	snprintf(path, sizeof(path), "%s/history.json", dir);
+	snprintf(path, sizeof(path), "%s/history.json", rig_dir);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		FILE *f = fopen(path, "w");
 

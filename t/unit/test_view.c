@@ -7,56 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 #include "controller/page.h"
-#include "controller/view.h"
 #include "lib/clock.h"
 #include "shm/counters.h"
 #include "shm/health.h"
-#include "shm/procs.h"
+#include "t/unit/view_rig.h"
 
-#define NOBODY 0x7ffffffeu /* above the kernel's limit: never a process */
-
-static char dir[64];
-static struct view view;
-
-static void
-make_gateway(void)
-{
-	char path[96];
-
-	snprintf(dir, sizeof(dir), "/tmp/sparkgw-view-XXXXXX");
-	cr_assert_not_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/segment", dir);
-	cr_assert_eq(segment_create(path, &view.segment), 0);
-	view.state_dir = dir;
-}
-
-static void
-drop_gateway(void)
-{
-	static const char *const names[] = {"segment", "data.mdb", "lock.mdb"};
-	char path[96];
-
-	view_close(&view);
-	segment_detach(&view.segment);
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		unlink(path);
-	}
-	rmdir(dir);
-}
-
-TestSuite(view, .init = make_gateway, .fini = drop_gateway, .timeout = 60);
-
-/* A process of this kind, which is us. */
-static struct procs_row *
-enter(unsigned index, enum proc_kind kind)
-{
-	struct procs_row *row = &segment_procs(view.segment)[index];
-
-	procs_enter(row, kind, 0, 1, 0);
-	procs_set_state(row, PROC_READY);
-	return row;
-}
+TestSuite(view, .init = rig_open, .fini = rig_close, .timeout = 60);
 
 static struct db *
 open_writer(void)
@@ -64,7 +20,7 @@ open_writer(void)
 	struct db *db;
 	const char *words;
 
-	cr_assert_eq(db_open(dir, true, 0, &db, &words), 0);
+	cr_assert_eq(db_open(rig_dir, true, 0, &db, &words), 0);
 	return db;
 }
 
@@ -104,14 +60,14 @@ make_store(unsigned sessions)
 	}
 	cr_assert_eq(db_commit(db), 0);
 	db_close(&db);
-	cr_assert_eq(view_open_store(&view, &words), 0);
+	cr_assert_eq(view_open_store(&rig_view, &words), 0);
 }
 
 /* The words, joined by "; ". */
 static void
 expect_missing(const char *wanted)
 {
-	json_t *missing = view_missing(&view);
+	json_t *missing = view_missing(&rig_view);
 	char all[256] = "";
 	size_t at = 0;
 
@@ -125,16 +81,16 @@ expect_missing(const char *wanted)
 Test(view, says_what_is_missing)
 {
 	struct health health = {.driver_id = 1, .state = HEALTH_DOWN};
-	struct health_row *rows = segment_health(view.segment);
+	struct health_row *rows = segment_health(rig_view.segment);
 	struct procs_row *worker;
 
 	expect_missing("the keeper is not ready; no worker is ready; the store cannot be read yet");
-	enter(1, PROC_KEEPER);
+	rig_enter(1, PROC_KEEPER, 1, 0);
 	expect_missing(
 		"the keeper cannot commit; no worker is ready; the store cannot be read yet");
-	atomic_store(segment_keeper_ok(view.segment), 1);
+	atomic_store(segment_keeper_ok(rig_view.segment), 1);
 	make_store(0);
-	worker = enter(2, PROC_WORKER);
+	worker = rig_enter(2, PROC_WORKER, 1, 0);
 	expect_missing("no driver is up");
 	health_write(&rows[0], &health);
 	expect_missing("no driver is up");
@@ -151,27 +107,28 @@ Test(view, says_what_is_missing)
 
 Test(view, a_process_that_died_or_hangs_is_not_ready)
 {
-	struct procs_row *keeper = enter(1, PROC_KEEPER), *worker = enter(2, PROC_WORKER);
+	struct procs_row *keeper = rig_enter(1, PROC_KEEPER, 1, 0),
+			 *worker = rig_enter(2, PROC_WORKER, 1, 0);
 
-	atomic_store(segment_keeper_ok(view.segment), 1);
+	atomic_store(segment_keeper_ok(rig_view.segment), 1);
 	expect_missing("the store cannot be read yet");
 	procs_beat(keeper, clock_ms() - VIEW_BEAT_MS - 1000);
-	atomic_store(&worker->pid, NOBODY);
+	atomic_store(&worker->pid, RIG_NOBODY);
 	expect_missing("the keeper is not ready; no worker is ready; the store cannot be read yet");
 }
 
 Test(view, sums_totals_of_dead_workers_but_not_what_they_had_open)
 {
-	struct counters_slot *slots = segment_counters(view.segment);
+	struct counters_slot *slots = segment_counters(rig_view.segment);
 	json_t *status, *counters;
 
-	enter(1, PROC_WORKER);
-	atomic_store(&enter(2, PROC_WORKER)->pid, NOBODY);
+	rig_enter(1, PROC_WORKER, 1, 0);
+	atomic_store(&rig_enter(2, PROC_WORKER, 1, 0)->pid, RIG_NOBODY);
 	for (unsigned i = 1; i <= 2; i++) {
 		counters_add(&slots[i], COUNTER_rpcs_total, 10);
 		counters_add(&slots[i], COUNTER_rpcs_open, 3);
 	}
-	status = view_status(&view);
+	status = view_status(&rig_view);
 	counters = json_object_get(status, "counters");
 	cr_expect_eq(json_integer_value(json_object_get(counters, "rpcs_total")), 20);
 	cr_expect_eq(json_integer_value(json_object_get(counters, "rpcs_open")), 3);
@@ -183,16 +140,16 @@ Test(view, sums_totals_of_dead_workers_but_not_what_they_had_open)
 
 Test(view, a_driver_shows_what_runs_on_it_in_living_workers)
 {
-	struct counters_slot *slots = segment_counters(view.segment);
+	struct counters_slot *slots = segment_counters(rig_view.segment);
 	json_t *answer, *driver;
 
 	make_store(0);
-	enter(1, PROC_WORKER);
-	atomic_store(&enter(2, PROC_WORKER)->pid, NOBODY);
+	rig_enter(1, PROC_WORKER, 1, 0);
+	atomic_store(&rig_enter(2, PROC_WORKER, 1, 0)->pid, RIG_NOBODY);
 	atomic_store(&slots[1].running[0], 4);
 	atomic_store(&slots[2].running[0], 8);
-	atomic_store(&segment_driver_sessions(view.segment)[0], 5);
-	cr_assert_eq(view_drivers(&view, &answer), 0);
+	atomic_store(&segment_driver_sessions(rig_view.segment)[0], 5);
+	cr_assert_eq(view_drivers(&rig_view, &answer), 0);
 	driver = json_array_get(json_object_get(answer, "rows"), 0);
 	cr_expect_eq(json_integer_value(json_object_get(driver, "running")), 4);
 	cr_expect_eq(json_integer_value(json_object_get(driver, "sessions")), 5);
@@ -232,7 +189,7 @@ walk(const char *user, const char *limit, unsigned *ret_pages)
 		json_t *page, *list;
 
 		cr_assert_eq(query_parse(get_value, &v, &q, &words), 0);
-		cr_assert_eq(page_sessions(&view, &q, &page), 0);
+		cr_assert_eq(page_sessions(&rig_view, &q, &page), 0);
 		list = json_object_get(page, "rows");
 		for (size_t i = 0; i < json_array_size(list); i++) {
 			const char *id =
@@ -286,9 +243,9 @@ Test(view, needs_the_store)
 	struct query q = {.limit = 1};
 	json_t *json;
 
-	cr_expect_eq(view_clusters(&view, &json), E_STATE);
-	cr_expect_eq(view_drivers(&view, &json), E_STATE);
-	cr_expect_eq(page_sessions(&view, &q, &json), E_STATE);
+	cr_expect_eq(view_clusters(&rig_view, &json), E_STATE);
+	cr_expect_eq(view_drivers(&rig_view, &json), E_STATE);
+	cr_expect_eq(page_sessions(&rig_view, &q, &json), E_STATE);
 }
 
 Test(view, replaces_what_is_no_text)

@@ -231,3 +231,16 @@ class Fake:
         self.peers.clear()
 
     stop = die
+
+
+def two_messages(session, go_on):
+    """How a driver behaves that stops in the middle of a plan's result until the event `go_on` is set."""
+    def behave(stream):
+        if stream.method != "ExecutePlan":
+            return stream.answer_config()
+        stream.wait().send_headers()
+        stream.send_message(pb.ExecutePlanResponse(session_id=session))
+        go_on.wait(20)
+        stream.send_message(pb.ExecutePlanResponse(session_id=session))
+        stream.send_trailers()
+    return behave

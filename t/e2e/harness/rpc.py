@@ -144,3 +144,12 @@ def check_error(error):
 
 def _bytes(message):
     return message if isinstance(message, bytes) else message.SerializeToString()
+
+
+def new_sessions(gateway, count):
+    """Of alice; each is bound to a driver."""
+    sessions = [new_id() for _ in range(count)]
+    with Channel(gateway.way()) as channel:
+        for session in sessions:
+            channel.call("Config", config(session))
+    return sessions
