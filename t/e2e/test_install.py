@@ -280,13 +280,16 @@ def test_it_hangs(system, edit):
 # ---- another version, and the end ----
 
 def test_another_version_takes_over(system, deb):
-    """Nothing is stopped: the new program gets the sockets from the old one."""
+    """Nothing is stopped: the new program gets the sockets from the old one, and goes on with its numbers."""
+    system.run("systemctl", "reload", UNIT)
+    reloads = status(system)["counters"]["reloads_ok"]
     pid, restarts = show(system, "MainPID"), show(system, "NRestarts")
     system.run("dpkg", "-i", f"/root/{deb.name}")
     net.wait_for(lambda: show(system, "MainPID") != pid, 30, lambda: journal(system))
     wait_until_it_runs(system)
     net.wait_for(lambda: not system.path(f"/proc/{pid}").exists(), 30, lambda: journal(system))
     assert show(system, "NRestarts") == restarts and show(system, "ActiveState") == "active"
+    assert status(system)["counters"]["reloads_ok"] == reloads > 0
     system.run("systemctl", "reload", UNIT)
 
 

@@ -245,17 +245,17 @@ def test_spark_reads_the_table(make_shipper, store, spark_drivers):
     session, took_ms, failed = gateway.way().run(NOTEBOOK)
     net.wait_for(lambda: is_recorded(folder, session, "ReleaseSession"), 20, gateway.tail)
     seal(gateway)
-    wait_shipped(gateway, store, [])
+    net.wait_for(lambda: any(session in text for text in texts(store).values()), 60, gateway.tail)
     table = urllib.parse.quote(str(store.objects_folder / store.bucket / "logs/audit"), safe="/")
     rows, sums = gateway.way("token-bob").run(READER.format(table=table, session=session))
     for row in rows:
         print(row)
     assert {tuple(row[:4]) for row in rows} == {("alice", "tests", "eng", "prod")}
-    texts = {row[7]: row for row in rows if row[7]}
-    good = texts["SELECT id, id * id AS square FROM range(10) WHERE id > 6"]
+    by_sql = {row[7]: row for row in rows if row[7]}
+    good = by_sql["SELECT id, id * id AS square FROM range(10) WHERE id > 6"]
     assert good[4] == "ExecutePlan" and good[8] == "OK" and 0 < good[9] <= took_ms
-    assert texts["SELECT name FROM no_such_table"][8] == "INTERNAL" and failed == "failed"
-    assert texts["SELECT count(*) FROM three"][8] == "OK"
+    assert by_sql["SELECT name FROM no_such_table"][8] == "INTERNAL" and failed == "failed"
+    assert by_sql["SELECT count(*) FROM three"][8] == "OK"
     assert any(row[5] == "relation" and not row[7] and row[8] == "OK" and row[10] > 0 for row in rows), "the DataFrame"
     (user, team, good, bad, *more), = sums
     assert (user, team, more) == ("alice", "eng", [True, True]) and good > 5 and bad >= 1
