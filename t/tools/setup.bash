@@ -5,7 +5,7 @@ BUILD_PACKAGES="gcc make autoconf automake autoconf-archive pkg-config libssl-de
 	libjansson-dev libjwt-dev libmicrohttpd-dev libcurl4-openssl-dev libev-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler
 	protobuf-compiler"
 RUN_PACKAGES="python3-venv openssl procps curl ca-certificates"
-CHECK_PACKAGES="git libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
+CHECK_PACKAGES="git build-essential libcriterion-dev clang-14 clang-format-14 libclang-rt-14-dev mandoc valgrind cppcheck strace
 	systemd bash-completion dpkg-dev debhelper lintian rpm rpmlint mmdebstrap logrotate chromium-headless-shell"
 NGHTTP2_WANTED=1.52.0-1+deb12u3
 

@@ -39,7 +39,8 @@ Test(audit_show, lines_for_people)
 		{"{\"time\":\"T\",\"kind\":\"file\",\"previous\":\"\"}\n", ""},
 		{"{\"records\":1,\"seal\":\"x\"}\n", ""},
 		{"no\x1bthing\n", "no?thing\n"},
-		{"{\"time\":\"T\",\"kind\":\"rpc\",\"status\":\"OK\",\"user\":\"\\u202ekcatta\\u2066\\u2028\xe2\x80\x90\"}\n",
+		{"{\"time\":\"T\",\"kind\":\"rpc\",\"status\":\"OK\",\"user\":"
+		 "\"\\u202ekcatta\\u2066\\u2028\xe2\x80\x90\"}\n",
 		 "T OK - ?kcatta??\xe2\x80\x90 - -\n"},
 		{"", "\n"},
 	};

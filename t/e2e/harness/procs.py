@@ -34,9 +34,13 @@ def is_alive(pid):
 
 
 def descriptors(pid):
-    """What the process has open: {number: target}."""
+    """What the process has open: {number: target}; one that has gone has nothing."""
     open_ = {}
-    for name in os.listdir(f"/proc/{pid}/fd"):
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except FileNotFoundError:
+        return open_
+    for name in names:
         try:
             open_[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
         except OSError:
