@@ -32,7 +32,8 @@ struct inflated {
 struct plan {
 	unsigned magic;
 	struct inflated *inflated;
-	struct plan_walk walk; /* first of the walks; plan_of() */
+	struct plan_quota *quota; /* NULL: as much as there is */
+	struct plan_walk walk;	  /* first of the walks; plan_of() */
 };
 
 static struct plan *
@@ -56,6 +57,37 @@ stop(struct plan *p)
 	ZSTD_freeDCtx(z->zstd);
 	z->zstd = NULL;
 	p->walk.kit->inflating--;
+	if (p->quota != NULL)
+		p->quota->inflating--;
+}
+
+/* A place among those that are being inflated. */
+static bool
+start(struct plan *p)
+{
+	if (p->walk.kit->inflating >= PLAN_AT_ONCE ||
+	    (p->quota != NULL && p->quota->inflating >= PLAN_AT_ONCE / 2))
+		return false;
+	p->inflated->zstd = ZSTD_createDCtx();
+	if (p->inflated->zstd == NULL)
+		return false;
+	p->walk.kit->inflating++;
+	if (p->quota != NULL)
+		p->quota->inflating++;
+	return true;
+}
+
+static bool
+spend(const struct plan *p, uint64_t bytes)
+{
+	uint64_t *all = &p->walk.kit->credit, *own = p->quota != NULL ? &p->quota->credit : all;
+
+	if (bytes > *all || bytes > *own)
+		return false;
+	*all -= bytes;
+	if (own != all)
+		*own -= bytes;
+	return true;
 }
 
 /* From the start, but for the room that a text of earlier data has in the arena: data is given
@@ -88,13 +120,8 @@ data_begin(struct plan_walk *w)
 	z->out = 0;
 	z->wants = 0;
 	z->whole = false;
-	if (w->kit->inflating >= PLAN_AT_ONCE)
-		return;
-	z->zstd = ZSTD_createDCtx();
-	if (z->zstd == NULL)
-		return;
-	w->kit->inflating++;
-	if (ZSTD_isError(ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, WINDOW_LOG)))
+	if (start(p) &&
+	    ZSTD_isError(ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, WINDOW_LOG)))
 		stop(p);
 }
 
@@ -104,15 +131,13 @@ inflate(struct plan_walk *w, struct inflated *z, ZSTD_inBuffer *in)
 {
 	uint8_t room[ROUND];
 	ZSTD_outBuffer out = {room, sizeof(room), 0};
-	uint64_t *credit = &w->kit->credit;
 
 	z->wants = ZSTD_decompressStream(z->zstd, &out, in);
 	if (ZSTD_isError(z->wants))
 		return false;
 	z->out += out.pos;
-	if (z->out > PLAN_INFLATED || out.pos > *credit)
+	if (z->out > PLAN_INFLATED || !spend(plan_of(w), out.pos))
 		return false;
-	*credit -= out.pos;
 	plan_walk_feed(&z->relation, room, out.pos);
 	plan_walk_feed(&z->command, room, out.pos);
 	return true;
@@ -182,6 +207,14 @@ plan_new(struct arena *arena, struct plan_kit *kit, enum method_id method, uint6
 	plan_walk_init(&p->walk, arena, kit, root, total);
 	p->walk.data = &data_ops;
 	return p;
+}
+
+void
+plan_set_quota(struct plan *p, struct plan_quota *quota)
+{
+	CHECK_MAGIC(p, PLAN_MAGIC);
+	ASSERT(p->inflated == NULL);
+	p->quota = quota;
 }
 
 void

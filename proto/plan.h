@@ -10,8 +10,8 @@
  * given twice, the last one counts, holds here, too: one cannot hide behind a first SQL text.
  *
  * A compressed plan (4.1+) is inflated and walked, not kept: window up to PLAN_WINDOW, output up to
- * PLAN_INFLATED, at most PLAN_AT_ONCE and kit->credit bytes in one process; beyond, or when it
- * cannot be inflated, its kind is "compressed". A plan that cannot be read is "malformed"; the walk
+ * PLAN_INFLATED, at most PLAN_AT_ONCE and kit->credit bytes in one process, and of one sender half as
+ * many and its quota's; beyond, or when it cannot be inflated, its kind is "compressed". A plan that cannot be read is "malformed"; the walk
  * ends where that shows.
  */
 #pragma once
@@ -35,6 +35,12 @@ struct plan_kit {
 	uint64_t credit;   /* bytes that may yet be inflated; the caller adds as time goes by */
 };
 
+/* What one sender of plans may use of it, so that others' plans are looked into, too. */
+struct plan_quota {
+	unsigned inflating; /* at most half of PLAN_AT_ONCE */
+	uint64_t credit;
+};
+
 struct plan_found {
 	const char *kind;     /* "relation", "command", "compressed", "malformed"; NULL: no plan */
 	const char *command;  /* the command's type, or what AnalyzePlan asks for; NULL */
@@ -49,6 +55,8 @@ struct plan;
 
 /* Of a message of `total` bytes. NULL: not a method with a plan or an operation, or no memory. */
 struct plan *plan_new(struct arena *, struct plan_kit *, enum method_id, uint64_t total);
+/* Before it is fed; stands longer than the plan. */
+void plan_set_quota(struct plan *, struct plan_quota *);
 void plan_feed(struct plan *, const uint8_t *bytes, size_t n);
 /* What is known by now; stands as long as the arena. */
 void plan_found(const struct plan *, struct plan_found *ret);

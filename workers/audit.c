@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "shm/desk.h"
@@ -14,12 +15,16 @@
 
 #define AUDIT_MAGIC    0x41554449u
 #define INFLATE_SECOND (64ull << 20) /* bytes of compressed plans; more are not looked into */
+#define INFLATE_SENDER (32ull << 20) /* of one user's */
+#define SENDERS	       256	     /* users share what is theirs with others of the same hash */
 #define SEEDS	       32	     /* traces that one look at the random generator serves */
 
 struct audit {
 	unsigned magic;
 	const struct labels *labels;
 	struct plan_kit kit;
+	struct hash_key senders_key;
+	struct plan_quota senders[SENDERS];
 	unsigned seeds_left;
 	uint8_t seeds[SEEDS][TRACE_SEED];
 	struct desk desk;
@@ -37,9 +42,10 @@ audit_new(struct worker *w)
 	a->magic = AUDIT_MAGIC;
 	a->labels = segment_labels(w->setup->segment);
 	a->kit = (struct plan_kit){.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL),
-				   .sql = w->conf->audit.sql != AUDIT_SQL_NONE,
-				   .credit = INFLATE_SECOND};
+				   .sql = w->conf->audit.sql != AUDIT_SQL_NONE};
 	ASSERT(a->kit.sha256 != NULL);
+	hash_key_random(&a->senders_key);
+	audit_second(a);
 	if (w->conf->audit.sql == AUDIT_SQL_TEXT)
 		a->kit.sql_bytes = w->conf->audit.sql_bytes;
 	err = desk_enter(&a->desk, w->setup->segment, w->setup->seat.row, w->setup->seat.slot);
@@ -68,6 +74,8 @@ void
 audit_second(struct audit *a)
 {
 	a->kit.credit = INFLATE_SECOND;
+	for (unsigned i = 0; i < SENDERS; i++)
+		a->senders[i].credit = INFLATE_SENDER;
 }
 
 /* ---- facts, in the order in which they become known ---- */
@@ -214,6 +222,15 @@ audit_enter(struct rpc *r, unsigned state)
 		know(r, state);
 }
 
+/* NULL: nobody knows who it is. */
+static struct plan_quota *
+quota_of(struct audit *a, const struct rpc *r)
+{
+	struct str user = r->who != NULL && r->who->verified ? r->who->user : STR_NONE;
+
+	return user.n > 0 ? &a->senders[hash_sip(&a->senders_key, user.p, user.n) % SENDERS] : NULL;
+}
+
 void
 audit_head(struct rpc *r)
 {
@@ -222,8 +239,10 @@ audit_head(struct rpc *r)
 	if (e->messages > 0 || r->audit.plan != NULL || !r->worker->conf->audit.enabled)
 		return;
 	r->audit.plan = plan_new(r->arena, &r->worker->audit->kit, r->method->id, e->total);
-	if (r->audit.plan != NULL)
-		plan_feed(r->audit.plan, (const uint8_t *)e->body_start.p, e->body_start.n);
+	if (r->audit.plan == NULL)
+		return;
+	plan_set_quota(r->audit.plan, quota_of(r->worker->audit, r));
+	plan_feed(r->audit.plan, (const uint8_t *)e->body_start.p, e->body_start.n);
 }
 
 void

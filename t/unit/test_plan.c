@@ -250,6 +250,38 @@ Test(plan, credit_and_room_are_kept_to)
 	cr_expect_eq(kit.inflating, 0u);
 }
 
+Test(plan, one_sender_leaves_room_for_others)
+{
+	size_t n = load("z_relation");
+	struct plan_quota mine = {.credit = 1 << 20}, poor = {.credit = 100};
+	struct plan *plans[PLAN_AT_ONCE / 2 + 2];
+	struct plan_found f;
+
+	kit.credit = 1 << 20;
+	for (unsigned i = 0; i < PLAN_AT_ONCE / 2 + 2; i++) {
+		plans[i] = plan_new(arena, &kit, METHOD_EXECUTE_PLAN, n - 1);
+		plan_set_quota(plans[i], i <= PLAN_AT_ONCE / 2 ? &mine : NULL);
+		plan_feed(plans[i], bytes + 1, 95);
+	}
+	cr_expect_eq(mine.inflating, PLAN_AT_ONCE / 2u);
+	cr_expect_eq(kit.inflating, PLAN_AT_ONCE / 2u + 1, "the other's is among them");
+	for (unsigned i = 0; i < PLAN_AT_ONCE / 2 + 2; i++) {
+		plan_feed(plans[i], bytes + 1 + 95, n - 1 - 95);
+		plan_found(plans[i], &f);
+		expect_text("kind", f.kind, i == PLAN_AT_ONCE / 2 ? "compressed" : "relation");
+		plan_free(&plans[i]);
+	}
+	cr_expect_eq(mine.inflating + kit.inflating, 0u);
+	cr_expect_lt(mine.credit, (1u << 20) - 8000u);
+	plans[0] = plan_new(arena, &kit, METHOD_EXECUTE_PLAN, n - 1);
+	plan_set_quota(plans[0], &poor);
+	plan_feed(plans[0], bytes + 1, n - 1);
+	plan_found(plans[0], &f);
+	expect_text("it has spent its own", f.kind, "compressed");
+	plan_free(&plans[0]);
+	cr_expect_eq(poor.inflating, 0u);
+}
+
 Test(plan, data_given_again_and_again_takes_no_more_room)
 {
 	size_t n = load("z_relation") - 1, times = 3000;
