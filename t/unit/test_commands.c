@@ -157,13 +157,13 @@ Test(commands, values_arrive)
 
 Test(commands, too_many_environments)
 {
-	char *argv[OPTIONS_ENVS_MAX + 3] = {(char[]){"sparkgwctl"}};
+	char env[] = "--env=e", *argv[OPTIONS_ENVS_MAX + 3] = {(char[]){"sparkgwctl"}};
 	const char *problem = NULL, *about = NULL;
 	struct wish w = {0};
 	int first;
 
 	for (unsigned i = 1; i < OPTIONS_ENVS_MAX + 2; i++)
-		argv[i] = (char[]){"--env=e"};
+		argv[i] = env;
 	optind = 0;
 	cr_expect(options_read(OPTIONS_ENVS_MAX + 1, argv, &w, &first, &problem, &about));
 	cr_expect_eq(w.envs_count, OPTIONS_ENVS_MAX);

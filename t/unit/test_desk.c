@@ -121,6 +121,7 @@ static struct {
 } * shared;
 static uint8_t *seen; /* by number: how often recorded */
 #define NUMBERS_MAX 64000000u
+#define LIVES	    300
 
 static uint64_t taken_at, named, nameless, unfinished, counted_for_dead;
 
@@ -273,10 +274,10 @@ Test(desk, whatever_the_moment_a_worker_is_killed_each_rpc_is_recorded_and_count
 	cr_assert_eq(segment_reserve(segment, ROW, SEGMENT_AUDIT | SEGMENT_METRICS), 0);
 	ring = segment_ring(segment, ROW);
 	row = segment_open(segment, ROW);
-	for (int life = 0; life < 300; life++) {
+	for (int life = 0; life < LIVES; life++) {
 		live_and_die(life);
 		drain();
-		if (life % 2 == 0 || life == 299)
+		if (life % 2 == 0 || life == LIVES - 1)
 			open_orphan(row, atomic_load(&row->life), ring,
 				    &segment_metrics(segment, ROW)->requests[0][0]);
 		harvest();
@@ -284,8 +285,9 @@ Test(desk, whatever_the_moment_a_worker_is_killed_each_rpc_is_recorded_and_count
 	}
 	lost = atomic_load(&ring->lost);
 	cr_expect_gt(unfinished, 1000u);
-	cr_expect_gt(lost, 0u, "the ring was never full");
-	cr_expect_leq(nameless, 100u);
+	if (getenv("UNDER_VALGRIND") == NULL) /* where a worker is too slow for that */
+		cr_expect_gt(lost, 0u, "the ring was never full");
+	cr_expect_leq(nameless, (unsigned)LIVES, "of what a worker is just beginning there is one");
 	cr_expect_eq(requests() + counted_for_dead, named + nameless + lost);
 	cr_expect_leq(named + lost, atomic_load(&shared->begun));
 	cr_expect_geq(named + lost + nameless, atomic_load(&shared->begun), "some are missing");
