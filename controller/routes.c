@@ -41,31 +41,16 @@ show_ready(struct office *o, struct admin_request *q)
 		     json_pack("{s:b, s:o}", "ready", ready, "missing", missing));
 }
 
-static json_t *
-show_certificates(const struct certificates *all)
-{
-	json_t *rows = json_array();
-	char listener[SOCK_ADDR_TEXT];
-
-	for (unsigned i = 0; i < certificates_count(all); i++) {
-		const struct certificate *c = certificates_get(all, i);
-
-		sock_addr_text(c->listener, listener, sizeof(listener));
-		json_array_append_new(rows, json_pack("{s:s, s:o, s:I}", "listener", listener,
-						      "certificate", view_text(c->path),
-						      "expires_ms", (json_int_t)c->expires_ms));
-	}
-	return rows;
-}
-
 static void
 show_status(struct office *o, struct admin_request *q)
 {
 	json_t *status = view_status(o->view), *providers = json_array();
+	json_t *certificates = json_array();
 
 	o->overview.providers(o->overview.arg, providers);
+	certificates_show(o->certificates, certificates);
 	json_object_set_new(status, "audit", overview_audit(&o->overview));
-	json_object_set_new(status, "certificates", show_certificates(o->certificates));
+	json_object_set_new(status, "certificates", certificates);
 	json_object_set_new(status, "providers", providers);
 	json_object_set_new(status, "shipping", ship_show(o->ship));
 	json_object_set_new(status, "tracing", spans_show(o->spans));

@@ -13,14 +13,12 @@ static void
 add_clean(struct buf *out, struct str s)
 {
 	while (s.n > 0) {
-		size_t len = str_shown_char(s);
+		size_t len = str_utf8_step(s);
 
-		if (len > 0)
+		if (str_shown_char(s) > 0)
 			buf_add(out, s.p, len);
 		else
 			buf_add_byte(out, '?');
-		if (len == 0 && (len = str_utf8_char(s)) == 0)
-			len = 1;
 		s = (struct str){s.p + len, s.n - len};
 	}
 }

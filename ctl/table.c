@@ -48,15 +48,13 @@ static void
 make_harmless(char *z)
 {
 	for (struct str s = str_from(z); s.n > 0;) {
-		size_t shown = str_shown_char(s), len = shown > 0 ? shown : str_utf8_char(s);
+		size_t shown = str_shown_char(s), len = str_utf8_step(s);
 
-		if (len == 0)
-			len = 1;
 		if (shown > 0)
-			memmove(z, s.p, len);
+			memmove(z, s.p, shown);
 		else
 			*z = '?';
-		z += shown > 0 ? len : 1;
+		z += shown > 0 ? shown : 1;
 		s = (struct str){s.p + len, s.n - len};
 	}
 	*z = '\0';

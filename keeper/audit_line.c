@@ -147,7 +147,7 @@ put_wide(char *p, struct str s, size_t *ret_len)
 	const uint8_t *c = (const uint8_t *)s.p;
 	size_t len = str_utf8_char(s);
 
-	*ret_len = len > 0 ? len : 1;
+	*ret_len = str_utf8_step(s);
 	if (len > 0 && str_shown_char(s) == 0)
 		return put_escape(p, len == 2 ? (c[0] & 0x1fu) << 6 | (c[1] & 0x3fu)
 					      : (c[0] & 0x0fu) << 12 | (c[1] & 0x3fu) << 6 |

@@ -226,6 +226,14 @@ str_utf8_char(struct str s)
 	return s.n > 0 ? utf8_char((const unsigned char *)s.p, s.n) : 0;
 }
 
+size_t
+str_utf8_step(struct str s)
+{
+	size_t len = str_utf8_char(s);
+
+	return len > 0 ? len : 1;
+}
+
 /* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069 */
 static bool
 turns_or_breaks(const unsigned char *p)

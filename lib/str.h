@@ -57,7 +57,8 @@ const char *str_put_size(uint64_t bytes, char *buf, size_t size);
 
 /* Bytes of the first character, or 0: it is malformed, NUL, or there is none. */
 size_t str_utf8_char(struct str s);
-/* The same of one that may be shown to people as it is: 0 also for what moves a cursor, ends a line or turns
+size_t str_utf8_step(struct str s); /* the same, but a byte that begins none is passed over alone: 1 */
+/* As str_utf8_char(), of one that may be shown to people as it is: 0 also for what moves a cursor, ends a line or turns
  * the direction of writing (C0, DEL, C1, U+2028 and its like), which would let a text pose as another. */
 size_t str_shown_char(struct str s);
 /* RFC 3629 UTF-8 without NUL. */

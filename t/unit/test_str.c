@@ -288,3 +288,13 @@ Test(clock, refuses_a_short_buffer, .signal = SIGABRT)
 
 	clock_stamp(0, buf, sizeof(buf));
 }
+
+Test(str, a_step_always_goes_on)
+{
+	cr_expect_eq(str_utf8_step(STR("a")), 1u);
+	cr_expect_eq(str_utf8_step(STR("\xc3\xa4x")), 2u);
+	cr_expect_eq(str_utf8_step(STR("\xe2\x80\xae")), 3u);
+	cr_expect_eq(str_utf8_step(STR("\xa4")), 1u, "what begins no character");
+	cr_expect_eq(str_utf8_step((struct str){"\xe2\x80", 2}), 1u, "a cut one");
+	cr_expect_eq(str_utf8_step((struct str){"\0", 1}), 1u);
+}
