@@ -1,9 +1,12 @@
 """The fakes themselves: a test that leans on them must be able to trust them."""
 
+import pathlib
+import socket
+
 import grpc
 import pytest
 
-from harness import rpc
+from harness import net, rpc
 from harness.client import Way
 from harness.fake import Stream
 from harness.raw import Raw, grpc_headers
@@ -44,3 +47,12 @@ def test_raw_client_sees_a_dead_driver(fake):
     with Raw(fake.port) as raw:
         answer = raw.answer(raw.request(grpc_headers(), b""))
     assert answer.closed and answer.status is None
+
+
+def test_free_ports():
+    """Each once, and none that a connection may be given meanwhile."""
+    ephemeral = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = [net.free_port() for _ in range(300)]
+    assert len(set(ports)) == 300 and max(ports) < ephemeral and min(ports) > 1023
+    with socket.create_server(("127.0.0.1", net.free_port())) as taken:
+        assert not net.is_free(taken.getsockname()[1])

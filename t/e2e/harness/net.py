@@ -1,14 +1,37 @@
 """Ports, sockets and waiting."""
 
+import itertools
+import pathlib
+import random
 import socket
 import time
 
 
-def free_port():
+def _below_the_ephemeral(floor=10000):
+    """Ports the system gives to no connection of its own accord, each once, in an order of this process's own."""
+    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert lowest > floor, f"ephemeral ports begin at {lowest}: none are left from {floor} on"
+    start = random.randrange(floor, lowest)
+    return itertools.chain(range(start, lowest), range(floor, start))
+
+
+_ports = _below_the_ephemeral()
+
+
+def is_free(port):
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+        try:
+            s.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
+def free_port():
+    """A port for a server to be started. Asked for "any port", the system may name the same one twice, or lend it to a client
+    before the server is there."""
+    return next(port for port in _ports if is_free(port))
 
 
 def is_open(port):
