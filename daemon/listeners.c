@@ -74,8 +74,7 @@ find(const struct listeners *ls, const struct sock_addr *address)
 	return NULL;
 }
 
-/* Our own sockets on the wildcard address, or beside it, would look like a stranger's to the probe.
- */
+/* Our own sockets on the wildcard address, or beside it, look like a stranger's to the probe. */
 static bool
 own_port(const struct listeners *ls, uint16_t port)
 {

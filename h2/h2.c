@@ -87,8 +87,7 @@ finished(const struct h2 *h2)
 	return !nghttp2_session_want_read(h2->ng) && !nghttp2_session_want_write(h2->ng);
 }
 
-/* Everything is said, and the socket has it. A client that is to lose nothing may not have it yet.
- */
+/* Everything is said, and the socket has it; a client that is to lose nothing may not yet. */
 static void
 finish(struct h2 *h2)
 {

@@ -266,8 +266,7 @@ chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n
 	return 0;
 }
 
-/* An answer that ends before its request does: the client may stop sending (RFC 9113 section 8.1).
- */
+/* An answer that ends before its request: the client may stop sending (RFC 9113 section 8.1). */
 static void
 answer_complete(struct h2_stream *s)
 {

@@ -54,8 +54,7 @@ audit_acts_free(struct audit_acts **ret)
 
 /* ---- adding ---- */
 
-/* A free one, or the one that was answered longest ago: those are kept to know what is asked twice.
- */
+/* A free one, or the one answered longest ago: those are kept to know what is asked twice. */
 static struct act *
 find_room(struct audit_acts *a)
 {

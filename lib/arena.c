@@ -110,8 +110,7 @@ arena_reset(struct arena *a)
 	POISON((char *)a->blocks + FIRST_HEAD, a->blocks->size - FIRST_HEAD);
 }
 
-/* A new front block with room for `need` bytes; smaller than usual rather than above the ceiling.
- */
+/* A new front block with room for `need` bytes; rather a small one than one above the ceiling. */
 static bool
 grow(struct arena *a, size_t need)
 {

@@ -77,8 +77,7 @@ hash_sip(const struct hash_key *key, const void *data, size_t n)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* The finalizer of splitmix64: a bijection in which every input bit moves about half of the output.
- */
+/* The finalizer of splitmix64: a bijection; every input bit moves about half of the output. */
 static uint64_t
 mix(uint64_t x)
 {

@@ -1,6 +1,6 @@
 /*
  * Sockets and TLS under one roof. In: readiness events; out: bytes up to the owner, bytes down to
- *the socket.
+ * the socket.
  *
  *	recv --> rx (shared) --> SSL_read --> plain (shared) --> ops->bytes
  *	out (blocks) --> SSL_write --> tx (shared) --> send ; the rest --> sealed (blocks)
@@ -27,10 +27,9 @@
 #define TX_SIZE	  (4 * (POOL_BLOCK + 512))
 #define ROUNDS	  4 /* recv calls per readiness event, so that others get their turn */
 #define IOV_COUNT 8
-#define REKEYS_MAX                                                                     \
-	10 /* a minute: each costs us two keys and an answer, and OpenSSL has no limit \
-	    */
-#define REKEYS_MS 60000u
+/* Each costs us two keys and an answer, and OpenSSL has no limit. */
+#define REKEYS_MAX 10
+#define REKEYS_MS  60000u
 
 static uint8_t rx[RX_SIZE], plain[RX_SIZE], tx[TX_SIZE];
 static size_t rx_at, rx_len, tx_len;

@@ -257,8 +257,7 @@ loop_io_start(struct loop *loop, struct loop_io *io, int fd, unsigned events,
 		ev_io_start(loop->ev, &io->ev);
 }
 
-/* ev_io_modify, unlike ev_io_set, lets libev see at the turn's end that nothing changed after all.
- */
+/* Unlike ev_io_set, ev_io_modify lets libev see at the turn's end that nothing has changed. */
 void
 loop_io_events(struct loop_io *io, unsigned events)
 {

@@ -5,8 +5,7 @@
 
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-/* Value of a character of base64url and IS_DIGIT, else 0. Hundreds of times per token, so by table.
- */
+/* Value of a base64url character and IS_DIGIT, else 0. Hundreds of times a token, so by table. */
 #define IS_DIGIT 64
 static const uint8_t digit[256] = {
 	['A'] = 64,  ['B'] = 65,  ['C'] = 66,  ['D'] = 67,  ['E'] = 68,	 ['F'] = 69,  ['G'] = 70,

@@ -132,8 +132,7 @@ read_public(const json_t *o)
 	return is_text(kty, "OKP") ? read_okp(o) : NULL;
 }
 
-/* Is it for verifying signatures? Who publishes the private part too ("d") has no secret any more.
- */
+/* Is it for verifying signatures? Who publishes the private part too ("d") has no secret left. */
 static bool
 is_meant(const json_t *o)
 {

@@ -156,8 +156,7 @@ in_command(uint32_t number)
 	}
 }
 
-/* Relations with one input, or whose left one is field 1; and with_relations (41), whose root is.
- */
+/* Relations whose one input, or left one, is field 1; and with_relations (41), whose root is. */
 static enum plan_node
 in_relation(uint32_t number)
 {

@@ -36,8 +36,7 @@ struct status_fields {
 /* All in the arena. E_NOMEM. */
 int status_encode(const struct status *, struct arena *, struct status_fields *ret) MUST_CHECK;
 
-/* The empty response, with its five-byte prefix and the session_id, of a method of UNBOUND_EMPTY.
- */
+/* The empty response of a method of UNBOUND_EMPTY, with its five-byte prefix and session_id. */
 int status_empty_answer(enum method_id, struct str session_id, struct arena *,
 			struct str *ret_frame) MUST_CHECK;
 

@@ -3,8 +3,7 @@
  */
 #include "proto/uuid.h"
 
-/* Value of a hexadecimal digit and IS_HEX, else 0; both cases. Once or twice per RPC, so by table.
- */
+/* Value of a hexadecimal digit of either case and IS_HEX, else 0. In every RPC, so by table. */
 #define IS_HEX 16
 static const uint8_t hex[256] = {
 	['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21,

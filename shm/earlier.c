@@ -40,8 +40,7 @@ raise_all(void *to, const void *sum, size_t bytes)
 
 /* ---- RPCs ---- */
 
-/* A predecessor's pairs may have other numbers; those that are not configured any more are "other".
- */
+/* A predecessor's pairs may have other numbers; those no longer configured are "other". */
 static void
 add_pairs(struct metrics_slot *sum, const struct metrics_slot *part, const struct labels *ours,
 	  const struct labels *theirs)

@@ -72,8 +72,7 @@ health_read(const struct health_row *row, struct health *ret)
 	return E_AGAIN;
 }
 
-/* What stands in a half-written row belongs to nobody: it is emptied before it may be read again.
- */
+/* What stands in a half-written row is nobody's: it is emptied before it may be read again. */
 void
 health_repair(struct health_row *rows, unsigned count)
 {

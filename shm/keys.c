@@ -202,8 +202,7 @@ find_other(void *arg, struct str key, struct str value)
 	return 0;
 }
 
-/* What this set replaces, and what was begun before it. In goes, because a visitor must not write.
- */
+/* What this set replaces, and what was begun before it; in goes, as a visitor must not write. */
 static int
 del_others(struct db *db, struct str provider, uint64_t set)
 {

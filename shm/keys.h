@@ -44,8 +44,7 @@ int keys_load(struct db *, struct str provider, struct arena *, struct keys *ret
 /* url: what the configuration says; STR_NONE: found by the issuer's own description, or made here. */
 void keys_source(struct str issuer, struct str url, uint8_t ret[KEYS_SOURCE]);
 
-/* Inside a write transaction of the keeper; index < KEYS_MAX. A set that is current stays as it is.
- */
+/* In a write transaction of the keeper; index < KEYS_MAX. A set that is current stays as it is. */
 void keys_put(struct db *, struct str provider, uint64_t set, unsigned index, const struct key *);
 /* The set is whole: makes it current. E_STATE: not all of its keys are there. When it was current
  * already, only fetched_ms moves, and *ret_changed is false. The list is not looked at. */

@@ -29,8 +29,7 @@ same_host(struct str authority, struct str host)
 	return host.p == NULL || str_eq_nocase(authority, host);
 }
 
-/* The configuration's order of names decides, whatever the request's; of one name the first counts.
- */
+/* The configuration's order of names decides, not the request's; of one name the first counts. */
 static void
 take_preferred(const struct conf_names *names, struct str name, struct str value, struct str *to,
 	       unsigned *rank)

@@ -128,8 +128,7 @@ ref_stream(const uint8_t *p, size_t n, struct str user, struct str name, struct 
 	return ref.messages > 0;
 }
 
-/* What proto/envelope makes of it, fed in pieces; `next` gives the size of the next piece (>= 1).
- */
+/* What proto/envelope makes of it, fed in pieces; `next` gives the next piece's size (>= 1). */
 struct ref_run {
 	bool accepted;
 	int code; /* when not */

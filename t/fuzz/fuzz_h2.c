@@ -1,7 +1,7 @@
 /*
  * h2: a client's bytes into a server connection whose owner answers. Whatever comes, every stream
- *is closed once and before the connection, what waits for the socket stays small, no block of the
- *pool is left.
+ * is closed once and before the connection, what waits for the socket stays small, no block of the
+ * pool is left.
  *
  *	input:  options, then the bytes.  The lowest bits of the options: 1 = the preface and the
  *	SETTINGS come first by themselves, 2 = the server goes away half-way, 4 = answers are not

@@ -558,8 +558,7 @@ Test(envelope, context_of_nearly_64_kib)
 	}
 }
 
-/* After the head has gone out, what comes late must still be caught before the message is complete.
- */
+/* After the head has gone out, late faults must be caught before the message is complete. */
 Test(envelope, late_faults_never_complete_the_message)
 {
 	static const struct str late[] = {L(F1),

@@ -478,8 +478,7 @@ Test(h2, driver_goes_away)
 	raw_drop(&raw);
 }
 
-/* A request after GOAWAY, by an owner who did not ask h2_can_open(): back, and safe to send anew.
- */
+/* A request after GOAWAY, by an owner who did not ask h2_can_open(): back, safe to send anew. */
 Test(h2, request_after_goaway)
 {
 	struct raw raw;

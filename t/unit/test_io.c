@@ -18,8 +18,7 @@
 
 /* ---- certificates ---- */
 
-/* ca -> good (spark.test, 127.0.0.1), expired, user; other -> stranger; locked: key with a password
- */
+/* ca -> good (spark.test, 127.0.0.1), expired, user; other -> stranger; locked has a password */
 static void
 make_certificates(void)
 {

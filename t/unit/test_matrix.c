@@ -116,8 +116,7 @@ wish_of(const struct request *r, enum who who)
 				    .who = &people[who].identity};
 }
 
-/* One letter for an answer: a cluster, or - PERMISSION_DENIED, * INVALID_ARGUMENT, ! UNAVAILABLE.
- */
+/* One letter an answer: a cluster, or - PERMISSION_DENIED, * INVALID_ARGUMENT, ! UNAVAILABLE. */
 static char
 letter(int rc, const struct router_choice *c, const struct router_refusal *no)
 {

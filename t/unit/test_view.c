@@ -174,8 +174,7 @@ get_value(void *arg, const char *key)
 						    : NULL);
 }
 
-/* Follows the pages; answers the rows in all. Fails when an id does not come after the one before.
- */
+/* Follows the pages; returns the rows in all. Fails when an id does not follow the one before. */
 static unsigned
 walk(const char *user, const char *limit, unsigned *ret_pages)
 {
