@@ -18,6 +18,7 @@
 #define LINES	   10
 #define LINES_MAX  1000000
 #define POLL_US	   200000
+#define BLOCK	   4096
 #define OUTPUT_MAX ((size_t)64 << 20)
 
 static bool
@@ -198,21 +199,54 @@ print_rest(struct tail *t)
 	fflush(stdout);
 }
 
-/* So many lines before its end. */
-static void
-skip_to(FILE *f, uint64_t lines)
+/* Where the line of the byte before `at` begins. */
+static off_t
+line_start(int fd, off_t at)
 {
-	off_t at;
-	int c;
+	char block[BLOCK];
 
-	fseeko(f, 0, SEEK_END);
-	for (at = ftello(f); at > 0; at--) {
-		fseeko(f, at - 1, SEEK_SET);
-		c = fgetc(f);
-		if (c == '\n' && lines-- == 0)
-			break;
+	while (at > 0) {
+		size_t n = at < BLOCK ? (size_t)at : BLOCK;
+		const char *newline;
+
+		if (pread(fd, block, n, at - (off_t)n) != (ssize_t)n)
+			return 0;
+		newline = memrchr(block, '\n', n);
+		if (newline != NULL)
+			return at - (off_t)n + (newline - block) + 1;
+		at -= (off_t)n;
 	}
-	fseeko(f, at, SEEK_SET);
+	return 0;
+}
+
+static bool
+is_seal(struct tail *t, off_t at)
+{
+	struct chain_line parsed;
+	ssize_t n;
+
+	fseeko(t->file, at, SEEK_SET);
+	n = getline(&t->line, &t->line_size, t->file);
+	return n > 0 && chain_parse((struct str){t->line, (size_t)n}, &parsed) == 0 &&
+	       parsed.is_seal;
+}
+
+/* To before its last records, or to its start; returns how many follow. The seal is no record. */
+static uint64_t
+back_up(struct tail *t, uint64_t records)
+{
+	struct stat st;
+	int fd = fileno(t->file);
+	off_t at = fstat(fd, &st) == 0 ? line_start(fd, st.st_size) : 0, last;
+	uint64_t have = 0;
+
+	last = at > 0 ? line_start(fd, at - 1) : 0;
+	if (at > 0 && is_seal(t, last))
+		at = last;
+	for (; at > 0 && have < records; have++)
+		at = line_start(fd, at - 1);
+	fseeko(t->file, at, SEEK_SET);
+	return have;
 }
 
 static bool
@@ -271,34 +305,57 @@ follow(struct tail *t)
 	}
 }
 
+static bool
+open_file(struct tail *t, const char *path)
+{
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL) {
+		fprintf(stderr, "sparkgwctl: %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	if (t->file != NULL)
+		fclose(t->file);
+	t->file = f;
+	return true;
+}
+
+/* In as many files as it takes, from the newest on back. */
+static bool
+start(struct tail *t, uint64_t records)
+{
+	struct audit_files files;
+	uint64_t have = 0;
+
+	if (list(t->state_dir, &files) != ASK_DONE)
+		return false;
+	for (unsigned i = files.count; i > 0 && (have < records || t->file == NULL); i--) {
+		if (!open_file(t, files.paths[i - 1]))
+			break;
+		have += back_up(t, records - have);
+	}
+	audit_files_free(&files);
+	return t->file != NULL;
+}
+
 enum ask_result
 audit_tail(const struct wish *w)
 {
 	struct tail t = {.wish = w};
 	char state_dir[DIR_MAX];
-	struct audit_files files;
-	uint64_t lines = LINES;
-	enum ask_result result;
+	uint64_t records = LINES;
 
-	if (w->lines != NULL && str_u64(str_from(w->lines), LINES_MAX, &lines) != 0)
+	if (w->lines != NULL && str_u64(str_from(w->lines), LINES_MAX, &records) != 0)
 		return ask_usage("--lines: a number is expected");
 	if (!find_state_dir(w, state_dir, sizeof(state_dir)))
 		return ASK_REFUSED;
-	result = list(state_dir, &files);
-	if (result != ASK_DONE)
-		return result;
 	t.state_dir = state_dir;
-	t.file = fopen(files.paths[files.count - 1], "re");
-	if (t.file == NULL) {
-		fprintf(stderr, "sparkgwctl: %s: %s\n", files.paths[files.count - 1],
-			strerror(errno));
-		audit_files_free(&files);
+	if (!start(&t, records))
 		return ASK_REFUSED;
-	}
-	audit_files_free(&files);
 	buf_init(&t.out, OUTPUT_MAX);
-	skip_to(t.file, lines);
-	print_rest(&t);
+	do
+		print_rest(&t);
+	while (t.sealed && open_next(&t));
 	if (w->follow)
 		follow(&t);
 	fclose(t.file);

@@ -66,8 +66,8 @@ h2_fields_receive(struct h2_fields *f, struct arena *arena, nghttp2_rcbuf *name,
 	return 0;
 }
 
-void
-h2_fields_add(struct h2_fields *f, struct arena *arena, struct str name, struct str value)
+static void
+add(struct h2_fields *f, struct arena *arena, struct str name, struct str value, uint8_t flags)
 {
 	nghttp2_nv *nv = next(f, arena);
 
@@ -77,9 +77,27 @@ h2_fields_add(struct h2_fields *f, struct arena *arena, struct str name, struct 
 		const char *in;
 		uint8_t *out;
 	} n = {name.p}, v = {value.p};
-	*nv = (nghttp2_nv){n.out, v.out, name.n, value.n, NO_COPY};
+	*nv = (nghttp2_nv){n.out, v.out, name.n, value.n, (uint8_t)(flags | NO_COPY)};
 	f->count++;
 	f->bytes += name.n + value.n + 32;
+}
+
+void
+h2_fields_add(struct h2_fields *f, struct arena *arena, struct str name, struct str value)
+{
+	add(f, arena, name, value, NGHTTP2_NV_FLAG_NONE);
+}
+
+void
+h2_fields_add_once(struct h2_fields *f, struct arena *arena, struct str name, struct str value)
+{
+	add(f, arena, name, value, NGHTTP2_NV_FLAG_NO_INDEX);
+}
+
+void
+h2_fields_pass(struct h2_fields *f, struct arena *arena, const struct h2_fields *from, unsigned i)
+{
+	add(f, arena, h2_field_name(from, i), h2_field_value(from, i), from->nv[i].flags);
 }
 
 void

@@ -19,6 +19,12 @@ int h2_fields_receive(struct h2_fields *, struct arena *, nghttp2_rcbuf *name, n
 		      uint8_t flags) MUST_CHECK;
 /* failure shows in the arena */
 void h2_fields_add(struct h2_fields *, struct arena *, struct str name, struct str value);
+/* A value of this message alone: kept out of the peer's compression table, from where it would push
+ * what comes again. */
+void h2_fields_add_once(struct h2_fields *, struct arena *, struct str name, struct str value);
+/* Field i of another list, whose buffers must outlive this one. What came "never indexed" goes on so
+ * (RFC 7541 section 6.2.3). */
+void h2_fields_pass(struct h2_fields *, struct arena *, const struct h2_fields *from, unsigned i);
 /* empty again; buffers stay held, frames under way may point to them */
 void h2_fields_restart(struct h2_fields *);
 /* The list as it is, for the arena's life; *f starts anew, but goes on holding the buffers. */

@@ -77,7 +77,7 @@ struct h2 {
 	nghttp2_session *ng;
 	const struct h2_ops *ops;
 	const struct h2_limits *limits;
-	struct h2_stream *streams;
+	struct h2_stream *streams, *block; /* block: whose fields come in; NULL: nobody wants them */
 	uint32_t streams_open, streams_total;
 	struct budget budget;
 	struct loop_later flush, bury;

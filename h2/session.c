@@ -73,6 +73,7 @@ begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	struct h2 *h2 = arg;
 	struct h2_stream *s;
 
+	h2->block = NULL;
 	if (h2->server && f->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		s = h2->dead ? NULL : h2->ops->open(h2);
 		if (s == NULL)
@@ -84,6 +85,7 @@ begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	h2->block_since_ms = loop_ms(h2->loop);
 	h2->block_id = f->hd.stream_id;
 	h2->continuations = 0;
+	h2->block = s;
 	if (s != NULL) {
 		h2_fields_restart(&s->in);
 		s->blocks++;
@@ -116,8 +118,9 @@ header(nghttp2_session *ng, const nghttp2_frame *f, nghttp2_rcbuf *name, nghttp2
        uint8_t flags, void *arg)
 {
 	struct h2 *h2 = arg;
-	struct h2_stream *s = stream_of(ng, f->hd.stream_id);
+	struct h2_stream *s = h2->block;
 
+	(void)ng, (void)f;
 	if (s == NULL || s->reset)
 		return 0;
 	nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
@@ -308,6 +311,8 @@ session_stream_gone(struct h2_stream *s, uint32_t code)
 		h2->streams = s->next;
 	if (s->next != NULL)
 		s->next->prev = s->prev;
+	if (h2->block == s)
+		h2->block = NULL;
 	h2->streams_open--;
 	if (h2->streams_open == 0)
 		h2->idle_since_ms = loop_ms(h2->loop);

@@ -6,7 +6,7 @@
  *	out (blocks) --> SSL_write --> tx (shared) --> send ; the rest --> sealed (blocks)
  *
  * OpenSSL reads and writes through a BIO of ours, whose "wire" is rx and tx: SSL_read is called
- * until it wants more, so nothing of rx is left behind when the turn ends; and tx is empty again
+ * until there is no more, so nothing of rx is left behind when the turn ends; and tx is empty again
  * before anybody else is called, for it is shared.
  */
 #include <errno.h>
@@ -107,6 +107,15 @@ wire_new(struct io *io)
 	return b;
 }
 
+/* Before each call of OpenSSL, which tells a failure by what is in the queue of errors. Clearing an
+ * empty one costs several times a look at it. */
+static void
+forget_errors(void)
+{
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+}
+
 /* ---- sending ---- */
 
 static int
@@ -191,7 +200,7 @@ flush_tls(struct io *io)
 		while (io->out.len > 0 && TX_SIZE - tx_len > POOL_BLOCK + 256) {
 			struct pool_block *b = io->out.first;
 
-			ERR_clear_error();
+			forget_errors();
 			int n = SSL_write(io->ssl, b->data + b->start, (int)(b->end - b->start));
 			if (n <= 0) {
 				rc = tls_failed(io, n);
@@ -301,12 +310,14 @@ receive_tls(struct io *io)
 	if (io->handshaking)
 		shake(io);
 	while (!io->closed && !io->handshaking && rc == 0) {
-		ERR_clear_error();
+		forget_errors();
 		int n = SSL_read(io->ssl, plain + have, (int)(RX_SIZE - have));
 		if (n > 0)
 			have += (size_t)n;
 		else
 			rc = tls_failed(io, n);
+		if (rx_at == rx_len && rc == 0 && SSL_has_pending(io->ssl) == 0)
+			rc = E_AGAIN; /* as the next call would find out */
 		int sent = send_own(io);
 		if (sent != 0 && (rc == 0 || rc == E_AGAIN))
 			rc = sent;

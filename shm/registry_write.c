@@ -37,8 +37,7 @@ struct change {
 	unsigned drivers_count, clusters_count;
 	uint64_t next_id;
 	bool slots[SEGMENT_DRIVERS];   /* taken by a row that stays or is new */
-	bool leaving[SEGMENT_DRIVERS]; /* taken by a row that goes: the last ones to be given again
-					*/
+	bool leaving[SEGMENT_DRIVERS]; /* taken by a row that goes: given again last */
 	int err;
 	bool changed;
 };

@@ -14,6 +14,7 @@
 #define PER_TURN    32
 #define SHARED	    1 /* of a socket that all accept from: who is idle is woken first again */
 #define GIVE_WAY_MS 1u
+#define SPARE	    4 /* connections over the share that nobody is asked to give way for */
 #define PAUSE_MS    200u
 #define WORDS_GAP   10000u /* at most one line about it in that time */
 
@@ -68,14 +69,14 @@ count_open(const struct worker *w, uint64_t *ret_workers)
 	return open;
 }
 
-/* Of one socket, whoever is quickest would take nearly all: who has half more than his share lets
- * the others go first. */
+/* Of one socket, whoever is quickest would take nearly all: who has a tenth more than his share
+ * lets the others go first, so that even all but one together cannot leave that one without. */
 static void
 give_way(struct acceptor *a, uint64_t open, uint64_t workers)
 {
 	struct worker *w = a->worker;
 
-	if (2 * w->clients_count * workers <= 3 * open + 8 * workers)
+	if (10 * w->clients_count * workers <= 11 * open + 10 * SPARE * workers)
 		return;
 	loop_io_events(&a->watch, 0);
 	loop_timer_start(w->loop, &a->pause, GIVE_WAY_MS, 0, go_on, a);

@@ -2,8 +2,7 @@
  * Driver to client. In: the driver's response; out: the same to the client, ended by exactly one
  * grpc-status whatever the driver does: dies, answers HTML, resets, or forgets its trailers.
  *
- *	driver DATA --> lent to the client's stream, copied once --> credit to the driver when it
- * has left
+ *	driver DATA --> lent to the client's stream, copied once --> credit to the driver when left
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,8 +146,7 @@ forwarded(struct rpc *r, const struct h2_fields *from, struct h2_fields *room)
 	*room = (struct h2_fields){0};
 	for (unsigned i = 0; i < from->count; i++)
 		if (passes(from, i))
-			h2_fields_add(room, r->arena, h2_field_name(from, i),
-				      h2_field_value(from, i));
+			h2_fields_pass(room, r->arena, from, i);
 	return room;
 }
 

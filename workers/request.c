@@ -353,7 +353,8 @@ add_trace(struct rpc *r, struct h2_fields *to)
 	char *text = r->audit.trace.id[0] != '\0' ? arena_alloc(r->arena, TRACE_TEXT) : NULL;
 
 	if (text != NULL)
-		h2_fields_add(to, r->arena, STR("traceparent"), trace_put(&r->audit.trace, text));
+		h2_fields_add_once(to, r->arena, STR("traceparent"),
+				   trace_put(&r->audit.trace, text));
 }
 
 /* Rebuilt, not copied: pseudo-headers and te are ours, tokens are replaced, the timeout is what is
@@ -370,12 +371,12 @@ build_fields(struct rpc *r, const struct driver *d)
 	if (r->deadline_ns != 0) {
 		uint64_t now = clock_ns();
 		timeout_put(r->deadline_ns > now ? r->deadline_ns - now : 1, left, sizeof left);
-		h2_fields_add(to, a, STR("grpc-timeout"), arena_str(a, str_from(left)));
+		h2_fields_add_once(to, a, STR("grpc-timeout"), arena_str(a, str_from(left)));
 	}
 	add_trace(r, to);
 	for (unsigned i = 0; i < from->count; i++)
 		if (goes_on(r, h2_field_name(from, i)))
-			h2_fields_add(to, a, h2_field_name(from, i), h2_field_value(from, i));
+			h2_fields_pass(to, a, from, i);
 	return arena_failed(a) ? E_NOMEM : 0;
 }
 

@@ -54,6 +54,22 @@ def test_acts_of_administrators(gateway):
         == [r["seq"] for r in records(gateway)[-2:]]
 
 
+def test_tail_looks_back_over_files(gateway):
+    """Just after a rotation there is no more than the new file's first records."""
+    for acts in range(1, 5):
+        gateway.ctl("driver", "drain", "nobody", check=False)
+        net.wait_for(lambda: len(records(gateway, "act")) == acts, 10, lambda: f"recorded: {records(gateway)}")
+        if acts < 4:
+            gateway.process.send_signal(signal.SIGUSR1)
+            net.wait_for(lambda: len(sealed(gateway)) == acts, 10, "rotated")
+    everything = [r["seq"] for r in records(gateway)]
+    assert len(everything) >= 8 and len(files(gateway)) == 4
+    for n in (0, 1, 2, 3, 5, len(everything), 1000):
+        lines = [json.loads(line) for line in audit(gateway, "tail", "-n", str(n), "--json").stdout.splitlines()]
+        assert [r["seq"] for r in lines if "seal" not in r] == everything[len(everything) - min(n, len(everything)):], n
+    assert audit(gateway, "tail").stdout.count("act driver drain nobody") == 4
+
+
 def test_numbers_go_on_over_rotations_and_restarts(gateway):
     for _ in range(3):
         gateway.ctl("driver", "drain", "nobody", check=False)

@@ -6,6 +6,7 @@ import ssl
 import struct
 
 import pytest
+from hpack import NeverIndexedHeaderTuple
 from hyperframe import frame
 
 from harness import net, rpc
@@ -189,6 +190,15 @@ def test_bad_header_values_do_not_reach_the_driver(setup, gateway, value):
     ask(gateway, x_trace=value)
     for call in fake.calls:
         assert not set("\r\n\0") & set(call.headers.get("x-trace", ""))
+
+
+def test_what_came_never_indexed_goes_on_so(setup, gateway):
+    """RFC 7541, 6.2.3: no compression table between here and the driver keeps what the client calls a secret."""
+    _, fake = setup
+    fake.calls.clear()
+    assert ask(gateway, headers=[*grpc_headers(), NeverIndexedHeaderTuple("x-secret", "s"), ("x-open", "o")]).status == 0
+    assert fake.calls[0].headers["x-secret"] == "s" and fake.calls[0].headers["x-open"] == "o"
+    assert "x-secret" in fake.calls[0].never_indexed and "x-open" not in fake.calls[0].never_indexed
 
 
 @pytest.mark.parametrize("size", [20_000, 64_000])

@@ -10,6 +10,7 @@ import threading
 from h2 import events, exceptions
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from hpack import NeverIndexedHeaderTuple
 from pyspark.sql.connect.proto import base_pb2 as pb
 
 from harness import net
@@ -21,6 +22,7 @@ OK_HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
 class Stream:
     def __init__(self, peer, number, headers):
         self.peer, self.number, self.headers = peer, number, dict(headers)
+        self.never_indexed = {h[0] for h in headers if isinstance(h, NeverIndexedHeaderTuple)}
         self.method = self.headers.get(":path", "").rpartition("/")[2]
         self.body, self.ended, self.reset = b"", threading.Event(), None
         self.got = threading.Event()
