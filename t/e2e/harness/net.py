@@ -7,15 +7,20 @@ import socket
 import time
 
 
-def _below_the_ephemeral(floor=10000):
-    """Ports the system gives to no connection of its own accord, each once, in an order of this process's own."""
-    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert lowest > floor, f"ephemeral ports begin at {lowest}: none are left from {floor} on"
-    start = random.randrange(floor, lowest)
-    return itertools.chain(range(start, lowest), range(floor, start))
+FIRST, ENOUGH = 10000, 4000
 
 
-_ports = _below_the_ephemeral()
+def _not_ephemeral():
+    """Ports the system gives to no connection of its own accord, each once, in an order of this process's own. Where it leaves
+    too few of them, all others: each once is still true then."""
+    end = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if end - FIRST < ENOUGH:
+        end = 60000
+    start = random.randrange(FIRST, end)
+    return itertools.chain(range(start, end), range(FIRST, start))
+
+
+_ports = _not_ephemeral()
 
 
 def is_free(port):
