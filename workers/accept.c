@@ -49,34 +49,42 @@ go_on(void *arg)
 	loop_io_events(&a->watch, LOOP_READ);
 }
 
-/* Connections open in all living workers: each counts its own, all read. */
-static uint64_t
-count_open(const struct worker *w, uint64_t *ret_workers)
+struct crowd {
+	uint64_t open; /* connections of all living workers: each counts its own, all read */
+	uint64_t workers, of_them; /* those that accept, and their part of it */
+};
+
+static struct crowd
+look_around(const struct worker *w)
 {
 	const struct counters_slot *slots = segment_counters(w->setup->segment);
 	const struct procs_row *rows = segment_procs(w->setup->segment);
-	uint64_t open = 0, now_ms = loop_ms(w->loop);
+	uint64_t now_ms = loop_ms(w->loop);
+	struct crowd c = {0};
 
-	*ret_workers = 0;
 	for (unsigned i = 0; i < SEGMENT_COUNTERS; i++) {
 		if (!procs_is_beating(&rows[i], now_ms))
 			continue;
-		open += atomic_load_explicit(&slots[i].v[COUNTER_connections_open],
-					     memory_order_relaxed);
-		*ret_workers +=
-			atomic_load_explicit(&rows[i].kind, memory_order_relaxed) == PROC_WORKER;
+		uint64_t open = atomic_load_explicit(&slots[i].v[COUNTER_connections_open],
+						     memory_order_relaxed);
+		c.open += open;
+		if (atomic_load_explicit(&rows[i].kind, memory_order_relaxed) != PROC_WORKER ||
+		    atomic_load_explicit(&rows[i].state, memory_order_relaxed) != PROC_READY)
+			continue;
+		c.workers++;
+		c.of_them += open;
 	}
-	return open;
+	return c;
 }
 
 /* Of one socket, whoever is quickest would take nearly all: who has a tenth more than his share
  * lets the others go first, so that even all but one together cannot leave that one without. */
 static void
-give_way(struct acceptor *a, uint64_t open, uint64_t workers)
+give_way(struct acceptor *a, const struct crowd *c)
 {
 	struct worker *w = a->worker;
 
-	if (10 * w->clients_count * workers <= 11 * open + 10 * SPARE * workers)
+	if (10 * w->clients_count * c->workers <= 11 * c->of_them + 10 * SPARE * c->workers)
 		return;
 	loop_io_events(&a->watch, 0);
 	loop_timer_start(w->loop, &a->pause, GIVE_WAY_MS, 0, go_on, a);
@@ -91,7 +99,7 @@ readable(void *arg, unsigned events)
 	(void)events;
 	for (int i = 0; i < a->per_turn; i++) {
 		struct sock_addr peer;
-		uint64_t open, workers;
+		struct crowd crowd;
 		int fd;
 		int rc = sock_accept(a->fd, &fd, &peer);
 
@@ -103,15 +111,15 @@ readable(void *arg, unsigned events)
 		}
 		if (rc != 0)
 			return;
-		open = count_open(w, &workers);
-		if (open >= w->conf->limit_connections) {
+		crowd = look_around(w);
+		if (crowd.open >= w->conf->limit_connections) {
 			warn_seldom(w, "limits.connections reached");
 			sock_close(&fd);
 			continue;
 		}
 		client_open(w, fd, a->tls, &peer);
 		if (a->per_turn == SHARED)
-			give_way(a, open, workers);
+			give_way(a, &crowd);
 	}
 }
 
