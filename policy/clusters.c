@@ -2,6 +2,7 @@
  * Questions about clusters. Any process.
  */
 #include "policy/clusters.h"
+#include "policy/names.h"
 
 bool
 clusters_serves(const struct registry_cluster *c, struct str team)
@@ -9,7 +10,7 @@ clusters_serves(const struct registry_cluster *c, struct str team)
 	if (!c->shared)
 		return str_eq(c->team, team);
 	for (unsigned i = 0; i < c->teams_count; i++)
-		if (str_eq(c->teams[i], team))
+		if (names_same(c->teams[i], team))
 			return true;
 	return false;
 }

@@ -1,39 +1,14 @@
 /*
  * Teams: from groups and scopes to what is open. Any process; nothing here keeps anything.
  */
+#include "policy/names.h"
 #include "policy/teams.h"
-
-static inline uint64_t
-load(const char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof v);
-	return v;
-}
-
-/* str_eq() that seldom calls anything, for long lists of names that are alike: they are compared
- * from their ends, where they tend to differ. */
-static inline bool
-same(struct str a, struct str b)
-{
-	if (a.n != b.n)
-		return false;
-	if (a.n < 8)
-		return a.n == 0 || (a.p[a.n - 1] == b.p[b.n - 1] && memcmp(a.p, b.p, a.n - 1) == 0);
-	if (load(a.p + a.n - 8) != load(b.p + b.n - 8))
-		return false;
-	for (size_t i = 0; i + 8 < a.n; i += 8)
-		if (load(a.p + i) != load(b.p + i))
-			return false;
-	return true;
-}
 
 static bool
 listed(struct str name, const struct str *list, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		if (same(list[i], name))
+		if (names_same(list[i], name))
 			return true;
 	return false;
 }
@@ -42,7 +17,7 @@ static const struct conf_team *
 find(const struct conf *conf, struct str name)
 {
 	for (unsigned i = 0; i < conf->teams_count; i++)
-		if (same(conf->teams[i].name, name))
+		if (names_same(conf->teams[i].name, name))
 			return &conf->teams[i];
 	return NULL;
 }

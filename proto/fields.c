@@ -47,14 +47,15 @@ static const uint8_t first[] = {
 	[13] = 19, [14] = 21, [16] = 24, [17] = 25, [18] = 26, [19] = 27, [23] = 28, [26] = 29,
 };
 
-/* Called for every field of every RPC. */
+/* Called for every field of every RPC. Names of one length differ in their last byte, mostly. */
 enum field_name
 fields_name(struct str name)
 {
 	if (name.n >= sizeof first || first[name.n] == 0)
 		return FIELD_OTHER;
 	for (size_t i = first[name.n] - 1u; i < NAMES && names[i].name.n == name.n; i++)
-		if (memcmp(names[i].name.p, name.p, name.n) == 0)
+		if (names[i].name.p[name.n - 1] == name.p[name.n - 1] &&
+		    memcmp(names[i].name.p, name.p, name.n) == 0)
 			return names[i].id;
 	return FIELD_OTHER;
 }

@@ -15,11 +15,13 @@ count_of(const struct labels *l)
 	return n < SEGMENT_PAIRS ? n : SEGMENT_PAIRS - 1;
 }
 
+/* The last byte first: names of a list tend to begin alike. */
 static bool
 is(const struct labels_row *r, struct str team, struct str env)
 {
 	return r->team_len == team.n && r->env_len == env.n &&
-	       memcmp(r->team, team.p, team.n) == 0 && memcmp(r->env, env.p, env.n) == 0;
+	       r->team[team.n - 1] == team.p[team.n - 1] && memcmp(r->team, team.p, team.n) == 0 &&
+	       memcmp(r->env, env.p, env.n) == 0;
 }
 
 static bool
