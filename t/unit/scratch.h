@@ -1,5 +1,6 @@
 /*
- * For tests that need files: a folder of their own, gone with the test. One per test process.
+ * For tests that need files: a folder of their own, gone with the test. One per test process,
+ * whatever the number of its sources (which is why it is weak: any of them may bring it).
  */
 #pragma once
 #include <criterion/criterion.h>
@@ -9,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char scratch[PATH_MAX];
+__attribute__((weak)) char scratch[PATH_MAX];
 
 static inline void
 scratch_make(void)
