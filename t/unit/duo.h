@@ -1,7 +1,7 @@
 /*
  * For tests of h2/: a server and a client in one loop, joined by a socket, or one of them against
- * raw bytes of the test. What a stream sees is counted in its struct; what the server does with a
- * request is said by its path.
+ * raw bytes of the test (raw.h). What a stream sees is counted in its struct; what the server does
+ * with a request is said by its path.
  */
 #pragma once
 #include <openssl/ssl.h>
@@ -67,28 +67,3 @@ bool duo_until(bool (*done)(void), uint64_t ms);
 void duo_run(uint64_t ms);
 bool duo_all_closed(void); /* no stream is open */
 bool duo_ended(void);	   /* both connections are closed */
-
-/* ---- raw frames ---- */
-
-struct raw {
-	int fd;
-	uint8_t *in;
-	size_t have, parsed;
-	unsigned frames[256];	/* received, by type; 255: others */
-	unsigned acks, pings;	/* SETTINGS and PING with ACK */
-	unsigned rst, rst_code; /* and the last code */
-	unsigned goaways;
-	uint32_t goaway_code, goaway_last;
-	char goaway_words[64];
-	bool eof;
-};
-
-void raw_open(struct raw *, int fd); /* frames from fd are counted while the loop runs */
-void raw_drop(struct raw *);
-void raw_bytes(struct raw *, const void *p, size_t n); /* runs the loop when the socket is full */
-void raw_frame(struct raw *, uint8_t type, uint8_t flags, uint32_t id, const void *p, size_t n);
-void raw_hello(struct raw *);		  /* preface, SETTINGS and the ACK of the server's */
-void raw_read(struct raw *);		  /* what is there now */
-void raw_turn(struct raw *, unsigned ms); /* lets the other end work, then reads */
-size_t raw_request(uint8_t *to,
-		   const char *path); /* a header block for a POST; returns its length */

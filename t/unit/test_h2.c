@@ -10,6 +10,7 @@
 #include "h2/session.h"
 #include "lib/sock.h"
 #include "t/unit/duo.h"
+#include "t/unit/raw.h"
 
 #define WINDOW (256u << 10)
 

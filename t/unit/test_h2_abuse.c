@@ -7,6 +7,7 @@
 #include <string.h>
 #include "h2/session.h"
 #include "t/unit/duo.h"
+#include "t/unit/raw.h"
 
 TestSuite(h2_abuse, .init = duo_setup, .fini = duo_drop, .timeout = 60);
 
