@@ -173,7 +173,7 @@ close_session(struct office *o, struct admin_request *q)
 			   &user, &user_size) != 0 ||
 	    uuid_parse((struct str){id, id_size}, message.key.id) != 0) {
 		admin_refuse(q, MHD_HTTP_BAD_REQUEST,
-			     "{\"id\": \"a UUID\"} expected, and maybe \"user\"");
+			     "id: the UUID of a session is expected, beside it nothing but user");
 	} else if (user_size > SESSION_USER_MAX || (user_size == 0 && json_object_size(body) > 1)) {
 		admin_refuse(q, MHD_HTTP_BAD_REQUEST, "user: 1 to 256 bytes expected");
 	} else {

@@ -37,6 +37,24 @@ take(const struct wish *w, const struct http_answer *answer, bool wanted, json_t
 	return ASK_NOBODY;
 }
 
+/* Why there is no answer, and what helps. */
+static enum ask_result
+say_nobody(const struct wish *w, int err, const char *words)
+{
+	const char *problem = "no gateway at", *advice = "";
+
+	if (err == E_DENIED) {
+		problem = "not allowed to use";
+		advice = "; its owner and its group are";
+	} else if (err == E_TIMEOUT || err == E_LIMIT) {
+		problem = "no good answer from";
+	} else if (err == E_NOT_FOUND) {
+		advice = "; is it running, and is this its socket (-c FILE or -s SOCKET)?";
+	}
+	fprintf(stderr, "sparkgwctl: %s %s: %s%s\n", problem, w->socket_path, words, advice);
+	return ASK_NOBODY;
+}
+
 enum ask_result
 ask(const struct wish *w, const char *path, const char *body, enum ask_print print,
     json_t **ret_json)
@@ -47,10 +65,8 @@ ask(const struct wish *w, const char *path, const char *body, enum ask_print pri
 	int err = http_ask(w->socket_path, path, body, &answer, &words);
 
 	*ret_json = NULL;
-	if (err != 0) {
-		fprintf(stderr, "sparkgwctl: no gateway at %s: %s\n", w->socket_path, words);
-		return ASK_NOBODY;
-	}
+	if (err != 0)
+		return say_nobody(w, err, words);
 	result = take(w, &answer, !w->json || print == ASK_KEEP, ret_json);
 	explicit_bzero(answer.body.p, answer.body.len); /* it may be a token */
 	buf_free(&answer.body);

@@ -71,7 +71,9 @@ translate(CURL *curl, CURLcode code, const char **ret_words)
 	    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &system_error) == CURLE_OK &&
 	    system_error != 0)
 		*ret_words = strerror((int)system_error);
-	return E_CLOSED;
+	if (system_error == EACCES)
+		return E_DENIED;
+	return system_error == ENOENT ? E_NOT_FOUND : E_CLOSED;
 }
 
 int

@@ -40,10 +40,10 @@ find_socket(const char *config_path, char *ret, size_t size)
 	int n;
 
 	if (!where_find(config_path, "run_dir", RUN_DIR, dir, sizeof(dir), &problem))
-		refuse(problem, config_path);
+		refuse(config_path, problem);
 	n = snprintf(ret, size, "%s/control.sock", dir);
 	if (n < 0 || (size_t)n >= size)
-		refuse("run_dir is too long", config_path);
+		refuse(config_path, "run_dir is too long");
 }
 
 /* What needs no gateway; does not come back. */

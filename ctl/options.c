@@ -77,7 +77,7 @@ options_read(int argc, char **argv, struct wish *w, int *ret_first, const char *
 					   rows[i].kind == FLAG ? no_argument : required_argument,
 					   NULL, FIRST + (int)i};
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "c:s:fn:", known, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":c:s:fn:hV", known, NULL)) != -1) {
 		*ret_problem = NULL;
 		if (c == 'c')
 			w->config_path = optarg;
@@ -86,10 +86,14 @@ options_read(int argc, char **argv, struct wish *w, int *ret_first, const char *
 		else if (c == 'f' || c == 'n')
 			*ret_problem =
 				take(row_of(c == 'f' ? OPTION_FOLLOW : OPTION_LINES), optarg, w);
+		else if (c == 'h' || c == 'V') /* as sparkgwd has them */
+			*(c == 'h' ? &w->help : &w->version) = true;
 		else if (c >= FIRST)
 			*ret_problem = take(&rows[c - FIRST], optarg, w);
 		else
-			*ret_problem = "this option is unknown or lacks its value";
+			*ret_problem = c == ':' ? "this option lacks its value"
+						: "there is no such option, or it takes no value "
+						  "(sparkgwctl --help lists them)";
 		*ret_about = argv[optind - 1];
 		if (*ret_problem != NULL)
 			return false;

@@ -109,7 +109,7 @@ token_rotate(const struct wish *w)
 	enum ask_result result = ask_post(w, "/v1/tokens/rotate", json_object(), &answer);
 
 	if (answer != NULL)
-		printf("service tokens are signed with key %s; %d older keys still verify\n",
+		printf("service tokens are signed with key %s; older keys that still verify: %d\n",
 		       get_text(answer, "kid"), (int)get_number(answer, "keys") - 1);
 	json_decref(answer);
 	return result;

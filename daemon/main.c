@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
 #include <lmdb.h>
@@ -63,9 +64,11 @@ print_versions(void)
 static void
 read_options(int argc, char **argv, struct options *o)
 {
+	static const struct option words[] = {
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
 	int c;
 
-	while ((c = getopt(argc, argv, "c:tTVh")) != -1) {
+	while ((c = getopt_long(argc, argv, "c:tTVh", words, NULL)) != -1) {
 		switch (c) {
 		case 'c': o->file = optarg; break;
 		case 't': o->mode = MODE_TEST; break;

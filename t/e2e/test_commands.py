@@ -1,6 +1,7 @@
 """The commands, the admin port, the log: what a sysadmin sees."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -81,7 +82,25 @@ def test_exit_statuses(small, tmp_path):
     assert small.ctl("session", "close", rpc.new_id(), check=False).returncode == 1
     assert small.ctl("driver", "drain", "nobody", check=False).returncode == 1
     gone = subprocess.run([BUILD / "sparkgwctl", "-s", tmp_path / "none.sock", "status"], capture_output=True, text=True)
-    assert gone.returncode == 3 and gone.stderr
+    assert gone.returncode == 3 and "is this its socket (-c FILE or -s SOCKET)?" in gone.stderr
+    assert "no gateway at" in gone.stderr
+    (tmp_path / "closed").mkdir(mode=0)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+    denied = subprocess.run([BUILD / "sparkgwctl", "-s", tmp_path / "closed/a.sock", "status"], capture_output=True, text=True, **nobody)
+    assert denied.returncode == 3 and denied.stderr.startswith("sparkgwctl: not allowed to use /"), denied.stderr
+
+
+def test_options_that_every_program_has():
+    for program in "sparkgwctl", "sparkgwd":
+        for short, long, words in ("-h", "--help", f"usage: {program} "), ("-V", "--version", f"{program} "):
+            said = [subprocess.run([BUILD / program, option], capture_output=True, text=True) for option in (short, long)]
+            assert {done.returncode for done in said} == {0} and {done.stdout for done in said} == {said[0].stdout}
+            assert said[0].stdout.startswith(words) and not said[0].stderr
+
+
+def test_a_session_is_closed_by_a_uuid_only(small):
+    done = small.ctl("session", "close", "x", check=False)
+    assert done.returncode == 1 and done.stderr == "id: the UUID of a session is expected, beside it nothing but user\n"
 
 
 def test_socket_of_a_configuration_file(small):
