@@ -34,10 +34,12 @@ tls_error(char *buf, size_t size)
 static int
 say(char *words, size_t size, const char *what, struct str file)
 {
+	bool strange = ERR_GET_REASON(ERR_peek_error()) == ERR_R_UNSUPPORTED;
 	char why[128];
 
-	tls_error(why, sizeof why);
-	snprintf(words, size, "%s %.*s: %s", what, STR_ARG(file), why);
+	tls_error(why, sizeof why); /* of such a file it says "unsupported" and no more */
+	snprintf(words, size, "%s %.*s: %s", what, STR_ARG(file),
+		 strange ? "it holds none in PEM" : why);
 	return E_TLS;
 }
 
