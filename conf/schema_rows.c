@@ -89,7 +89,8 @@ const struct schema_row schema_rows[] = {
 	STRING("listeners[].tls.more[].key", SCHEMA_PATH, conf_certificate, key, REQUIRED,
 	       HELP("PEM file of its private key")),
 
-	BLOCK("admin", conf, 0, has_admin, SCHEMA_NOWHERE, "/healthz and /readyz"),
+	BLOCK("admin", conf, 0, has_admin, SCHEMA_NOWHERE,
+	      "/healthz, /readyz, /metrics and the status page"),
 	VALUE("admin.address", SCHEMA_ADDRESS, conf, admin, struct sock_addr, REQUIRED,
 	      HELP("a loopback address and port")),
 
