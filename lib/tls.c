@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +35,12 @@ tls_error(char *buf, size_t size)
 static int
 say(char *words, size_t size, const char *what, struct str file)
 {
-	bool strange = ERR_GET_REASON(ERR_peek_error()) == ERR_R_UNSUPPORTED;
+	unsigned long e = ERR_peek_error();
+	bool strange = ERR_GET_REASON(e) == ERR_R_UNSUPPORTED ||
+		       e == ERR_PACK(ERR_LIB_PEM, 0, PEM_R_NO_START_LINE);
 	char why[128];
 
-	tls_error(why, sizeof why); /* of such a file it says "unsupported" and no more */
+	tls_error(why, sizeof why); /* of such a file "unsupported" or "no start line" */
 	snprintf(words, size, "%s %.*s: %s", what, STR_ARG(file),
 		 strange ? "it holds none in PEM" : why);
 	return E_TLS;

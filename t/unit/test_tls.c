@@ -208,6 +208,8 @@ Test(tls, words_name_the_file_that_is_wrong)
 	refused(0, "one.key", "key values mismatch");
 	files.key = more[0].certificate;
 	refused(0, "cannot load key ", "it holds none in PEM");
+	files.certificate = more[0].key;
+	refused(0, "cannot load certificate ", "it holds none in PEM");
 	files.certificate = str_from("/nowhere/crt");
 	refused(0, "cannot load certificate /nowhere/crt", "No such file");
 	cr_expect_eq(tls_client_ctx(&client, &ctx, words, sizeof(words)), E_TLS);
