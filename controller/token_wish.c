@@ -59,9 +59,10 @@ take_owner(struct parse *p)
 		return refuse(p, "either \"user\" or \"service\" is expected");
 	if (is_given(p, "user")) {
 		if (!is_line(user, USER_MAX))
-			return refuse(p, "user: a text of 1 to 255 bytes is expected");
+			return refuse(p, "user: a line of 1 to 255 bytes is expected");
 		if (str_starts(user, STR(TOKEN_WISH_SERVICE)))
-			return refuse(p, "user: names that begin so are those of services");
+			return refuse(p, "user: names that begin with " TOKEN_WISH_SERVICE
+					 " are those of services");
 		w->type = TOKEN_PERSONAL;
 		w->user = user;
 		return true;

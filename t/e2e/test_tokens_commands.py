@@ -92,6 +92,14 @@ def test_revoking_twice_and_what_is_not_there(own):
     assert gone.returncode == 1 and "no such token" in gone.stderr
 
 
+@pytest.mark.parametrize("user, words", [
+    ("a\nb", "user: a line of 1 to 255 bytes is expected"),
+    ("service:a", "user: names that begin with service: are those of services")])
+def test_users_for_whom_no_token_is_made(own, user, words):
+    done = own.ctl("token", "create", "--user", user, "--team", "eng", check=False)
+    assert done.returncode == 1 and done.stderr == f"{words}\n" and not done.stdout
+
+
 @pytest.mark.parametrize("body", [
     "", "[]", "{", '{"user": "a", "user": "b", "team": "eng"}', {"user": "a"}, {"user": "a", "team": "eng", "envs": ["x"]},
     {"user": "a", "team": "eng", "admin": True}, {"user": "a\n", "team": "eng"}, {"user": "a", "team": "eng", "ttl_ms": 0}])
