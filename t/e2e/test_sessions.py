@@ -4,11 +4,13 @@ Who says so is the drivers: their own records name every session that they saw.
 """
 
 import os
+import shutil
 import signal
 
 import pytest
 
 from harness import net, rpc
+from harness.gateway import STATIC, auth
 
 SESSIONS = 50
 CONFIG_KEY = "spark.sql.session.timeZone"
@@ -175,6 +177,31 @@ def test_session_closed_by_an_administrator(make_gateway, fake):
         error = channel.refusal("Config", rpc.config(session))
     assert "[INVALID_HANDLE.SESSION_CLOSED]" in error.details() and error.code().name == "INTERNAL"
     net.wait_for(lambda: "ReleaseSession" in fake.methods(), 5, "the driver is told")
+
+
+def test_the_state_of_a_gateway_moves_to_another(make_gateway, fakes):
+    """As doc/operations.md has it: stopped, copied, started elsewhere. Nobody has to begin anew."""
+    both = auth(STATIC, {"name": "personal", "type": "pat"})
+    old, new = make_gateway(fakes, auth=both), make_gateway(fakes, start=False, auth=both)
+    token = old.ctl("token", "create", "--user", "zoe", "--team", "eng").stdout.strip()
+    sessions = [rpc.new_id() for _ in range(8)]
+    with rpc.Channel(old.way(), token=token) as channel:
+        for session in sessions:
+            channel.call("Config", rpc.config(session))
+    before = [{call.envelope()[1] for call in fake.calls} for fake in fakes]
+    assert all(before)
+    old.ctl("driver", "drain", fakes[0].address)
+    old.stop()
+    shutil.copytree(old.folder / "state", new.folder / "state")
+    for fake in fakes:
+        fake.calls.clear()
+    new.start()
+    with rpc.Channel(new.way(), token=token) as channel:
+        for session in sessions:
+            channel.call("Config", rpc.config(session))
+    assert [{call.envelope()[1] for call in fake.calls} for fake in fakes] == before
+    assert [row["wanted"] for row in new.ask("drivers")["rows"] if row["address"] == fakes[0].address] == ["drain"]
+    assert new.ctl("audit", "verify", "--state-dir", str(new.folder / "state")).returncode == 0
 
 
 def test_draining_driver_gets_no_new_sessions(make_gateway, fakes):
