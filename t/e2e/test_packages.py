@@ -120,7 +120,8 @@ def test_what_make_install_puts_where(installed):
               "share/doc/sparkgw/examples/sparkgw.yaml", "share/doc/sparkgw/examples/low-ports.conf",
               "share/doc/sparkgw/examples/credentials.conf", "share/doc/sparkgw/examples/sparkgw.rules.yaml",
               *(f"share/doc/sparkgw/examples/{page.name}" for page in (ROOT / "etc/grafana").glob("*.json")),
-              "share/doc/sparkgw/operations.md", *(f"lib/systemd/system/{name}" for name in UNITS),
+              "share/doc/sparkgw/operations.md", "share/doc/sparkgw/security.md",
+              *(f"lib/systemd/system/{name}" for name in UNITS),
               *(f"share/bash-completion/completions/{name}" for name in ("sparkgwd", "sparkgwctl")),
               *(f"share/man/man{page.suffix[1:]}/{page.name}" for page in (ROOT / "man").glob("*.[1-9]"))}
     assert wanted <= files(installed), wanted - files(installed)
