@@ -120,10 +120,13 @@ void
 audit_tail_sync(struct audit_tail *t)
 {
 	CHECK_MAGIC(t, TAIL_MAGIC);
-	if (t->bytes.len == 0 || audit_sync_running(t->sync))
+	if ((t->bytes.len == 0 && !t->broken) || audit_sync_running(t->sync))
 		return;
-	if (t->broken && audit_folder_write(t->fd, t->bytes.p, t->bytes.len, t->at) != 0)
+	if (t->broken && audit_folder_write(t->fd, t->bytes.p, t->bytes.len, t->at) != 0) {
+		fail(t, errno);
+		t->synced(t->arg); /* who plans the next try */
 		return;
+	}
 	t->syncing = t->bytes.len;
 	audit_sync_start(t->sync, t->fd);
 }

@@ -13,7 +13,8 @@
 
 struct audit_tail;
 
-/* NULL: no memory, no descriptor or no thread. synced: after each sync, however it ended. */
+/* NULL: no memory, no descriptor or no thread. synced: after each sync, however it ended, and after
+ * one that could not begin since the bytes could not be written anew. */
 struct audit_tail *audit_tail_new(struct loop *, struct metrics_keeper *,
 				  void (*synced)(void *arg), void *arg);
 void audit_tail_free(struct audit_tail **); /* what is not on the disk stays so */

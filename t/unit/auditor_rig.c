@@ -25,6 +25,16 @@ fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+ssize_t
+pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	if (shared != NULL && atomic_load(&shared->write_errno) != 0) {
+		errno = atomic_load(&shared->write_errno);
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, p, n, at);
+}
+
 void
 rig_make_audited(void)
 {

@@ -11,9 +11,9 @@
 #define PAIR	    1 /* t/prod */
 
 struct shared {
-	_Atomic int sync_errno; /* what fdatasync() says, instead of doing it */
-	_Atomic uint64_t begun; /* RPCs: numbers of all below */
-	_Atomic bool halt;	/* workers end what is under way, and leave */
+	_Atomic int sync_errno, write_errno; /* what the disk says, instead of doing it */
+	_Atomic uint64_t begun;		     /* RPCs: numbers of all below */
+	_Atomic bool halt;		     /* workers end what is under way, and leave */
 };
 extern struct shared *shared; /* with all processes of the test */
 extern struct desk desk;      /* of the test, or of a worker's process */

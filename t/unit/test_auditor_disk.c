@@ -89,3 +89,34 @@ Test(auditor_disk, a_disk_that_cannot_sync_is_outlived)
 	rig_stop();
 	rig_verify_all();
 }
+
+/* A sync that failed, and then a write of its lines anew that fails, too. */
+Test(auditor_disk, a_disk_that_takes_nothing_any_more_is_outlived)
+{
+	const _Atomic uint64_t *failures =
+		&segment_metrics_keeper(rig.segment)->number[METRICS_KEEPER_audit_failures];
+	uint64_t before;
+
+	rig_enter(5);
+	rig_start();
+	rig_end_all(100);
+	cr_assert(rig_wait_for(&tally.rpcs, 100));
+	atomic_store(&shared->sync_errno, EIO);
+	rig_end_all(100);
+	for (int i = 0; i < 1000 && atomic_load(&segment_ledger(rig.segment)->stalled) == 0; i++)
+		usleep(10 * 1000);
+	cr_assert_eq(atomic_load(&segment_ledger(rig.segment)->stalled), 1u);
+	before = atomic_load(failures);
+	atomic_store(&shared->write_errno, ENOSPC);
+	for (int i = 0; i < 1000 && atomic_load(failures) < before + 2; i++)
+		usleep(10 * 1000);
+	cr_expect_geq(atomic_load(failures), before + 2, "it is tried again and again");
+	atomic_store(&shared->sync_errno, 0);
+	atomic_store(&shared->write_errno, 0);
+	rig_end_all(100);
+	cr_expect(rig_wait_for(&tally.rpcs, atomic_load(&shared->begun)));
+	cr_expect_eq(atomic_load(&segment_ledger(rig.segment)->stalled), 0u);
+	cr_expect_eq(tally.lost, 0u);
+	rig_stop();
+	rig_verify_all();
+}
