@@ -415,6 +415,11 @@ db_write_begin(struct db *db)
 			return err;
 		rc = mdb_txn_begin(db->env, NULL, 0, &db->write);
 	}
+	if (rc == MDB_MAP_RESIZED) { /* by another keeper, while a binary is replaced */
+		rc = mdb_env_set_mapsize(db->env, 0);
+		if (rc == 0)
+			rc = mdb_txn_begin(db->env, NULL, 0, &db->write);
+	}
 	if (rc != 0)
 		db->write = NULL;
 	db->write_err = 0;

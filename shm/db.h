@@ -4,8 +4,8 @@
  * Opened after the fork, once per process. The keeper is the only writer; workers, checker and
  * controller open read-only. No WRITEMAP, no NOSYNC: a commit is an fsync. Readers keep one reset
  * transaction and renew it for each look-up; nobody holds a transaction across a loop turn. The map
- * starts at 1 GiB; the writer grows it on MDB_MAP_FULL between transactions, readers follow on
- * MDB_MAP_RESIZED.
+ * starts at 1 GiB; the writer grows it on MDB_MAP_FULL between transactions, all others (readers, and
+ * a second keeper while one binary replaces another) follow on MDB_MAP_RESIZED.
  */
 #pragma once
 #include <lmdb.h>

@@ -243,6 +243,46 @@ Test(db, a_full_map_grows_and_readers_follow)
 	db_close(&db);
 }
 
+static int
+write_before_and_after(struct step *step)
+{
+	struct db *db = open_db(true);
+
+	if (put(db, "mine", "1") != 0)
+		return 1;
+	signal_step(step->to_parent[1]);
+	await_step(step->to_child[0]);
+	if (put(db, "mine", "2") != 0)
+		return 2;
+	if (strcmp(look(db, "mine"), "2") != 0 || strcmp(look(db, "small"), "1") != 0)
+		return 3;
+	db_close(&db);
+	return 0;
+}
+
+/* While one binary replaces another there are two keepers. */
+Test(db, another_writer_follows_a_map_that_grew)
+{
+	struct step step;
+	struct db *db;
+	unsigned again;
+	pid_t pid;
+
+	db_map_bytes = 256 * 1024;
+	cr_assert(pipe(step.to_child) == 0 && pipe(step.to_parent) == 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(write_before_and_after(&step));
+	await_step(step.to_parent[0]);
+	db = open_db(true);
+	cr_assert_eq(put(db, "small", "1"), 0);
+	cr_assert_eq(put_many(db, 300, &again), 0); /* 4.7 MiB */
+	signal_step(step.to_child[1]);
+	cr_expect_eq(scratch_wait(pid), 0);
+	cr_expect_str_eq(look(db, "mine"), "2");
+	db_close(&db);
+}
+
 static void
 hold_a_read(int fd)
 {
