@@ -233,7 +233,9 @@ check_old(int fd, struct audit_parts *ret, size_t *ret_size)
 static int
 allocate(int fd, size_t at, size_t size)
 {
-	errno = posix_fallocate(fd, (off_t)at, (off_t)size);
+	do {
+		errno = posix_fallocate(fd, (off_t)at, (off_t)size);
+	} while (errno == EINTR); /* stopped and continued, or looked at by a debugger */
 	if (errno != 0)
 		return errno == ENOSPC ? E_FULL : E_IO;
 	return 0;

@@ -29,6 +29,18 @@ make(void)
 	return s;
 }
 
+static unsigned interruptions; /* of posix_fallocate(), to come */
+
+int
+posix_fallocate(int fd, off_t at, off_t size)
+{
+	if (interruptions > 0) {
+		interruptions--;
+		return EINTR;
+	}
+	return fallocate(fd, 0, at, size) == 0 ? 0 : errno;
+}
+
 static struct segment *
 attach(void)
 {
@@ -358,6 +370,20 @@ Test(segment, a_full_tmpfs_is_an_error_at_once)
 	cr_expect_null(segment_ring(s, row));
 	segment_detach(&s);
 	umount2(scratch, MNT_DETACH);
+}
+
+/* A tmpfs gives up in the middle for any signal, also that which lets a stopped process go on. */
+Test(segment, a_signal_while_memory_is_reserved_is_no_failure)
+{
+	struct segment *s = NULL;
+
+	interruptions = 2;
+	cr_assert_eq(segment_create(scratch_path("segment"), &s), 0);
+	interruptions = 2;
+	cr_expect_eq(segment_reserve(s, 1, SEGMENT_AUDIT), 0);
+	cr_expect_not_null(segment_ring(s, 1));
+	cr_expect_eq(interruptions, 0u);
+	segment_detach(&s);
 }
 
 Test(segment, a_row_is_its_process_until_that_is_dead)
