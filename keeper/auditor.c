@@ -248,7 +248,7 @@ rotate(struct auditor *a)
 
 	if (err == 0 && (a->reopen || audit_file_is_due(a->file, clock_wall_ms()))) {
 		err = audit_file_rotate(a->file);
-		a->reopen = err == E_AGAIN && a->reopen;
+		a->reopen = err != 0 && a->reopen;
 	}
 	tell_of_seal(a, err);
 }

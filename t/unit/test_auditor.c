@@ -96,6 +96,26 @@ Test(auditor, reopening_seals_the_file)
 	rig_verify_all();
 }
 
+Test(auditor, a_seal_that_finds_no_room_comes_later)
+{
+	const _Atomic uint64_t *failures =
+		&segment_metrics_keeper(rig.segment)->number[METRICS_KEEPER_audit_failures];
+
+	enter(5);
+	rig_start();
+	end_all(10);
+	cr_assert(wait_for(&tally.rpcs, 10));
+	atomic_store(&shared->write_errno, ENOSPC);
+	rig_say(LEASH_REOPEN);
+	for (int i = 0; i < 1000 && atomic_load(failures) == 0; i++)
+		usleep(10 * 1000);
+	cr_assert_gt(atomic_load(failures), 0u);
+	atomic_store(&shared->write_errno, 0);
+	cr_expect(wait_for_sealed(1), "%u", sealed_count());
+	rig_stop();
+	verify_all();
+}
+
 Test(auditor, an_old_file_is_sealed_though_nothing_happens)
 {
 	rig.conf.audit.max_age_ms = 500;
