@@ -4,7 +4,8 @@
  *
  * In come HTTP requests on the control socket and on the admin address, and the keys of identity
  * providers; out go answers, questions and keys to the keeper, and the wish to reload to the
- * supervisor. It writes nothing but its process row.
+ * supervisor. It writes nothing but its own rows in the segment, numbers of predecessors there, and
+ * the history in the run directory.
  *
  * A successor may be started beside this process. Both then answer on the admin address
  * (SO_REUSEPORT), and the control socket changes hands by rename(2): the new one is bound to a name

@@ -46,7 +46,7 @@ int audit_file_write(struct audit_file *) MUST_CHECK;
 void audit_file_abandon(struct audit_file *);
 
 /* Of a batch that a dead keeper was writing: is it in the file? If a part is, that is cut off.
- * Between begin and the first line. */
+ * Not in a batch. */
 int audit_file_settle(struct audit_file *, const struct ledger *, bool *ret_written) MUST_CHECK;
 
 struct audit_tail *audit_file_tail(struct audit_file *); /* what is not on the disk yet */
