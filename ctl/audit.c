@@ -171,7 +171,7 @@ print(struct tail *t, struct str line)
 
 	if (chain_parse(line, &parsed) == 0) {
 		t->last_seq = parsed.seq;
-		t->sealed = parsed.is_seal;
+		t->sealed |= parsed.is_seal;
 	}
 	buf_clear(&t->out);
 	if (t->wish->json)
@@ -274,6 +274,20 @@ open_other(const struct tail *t, const char *path)
 	return NULL;
 }
 
+/* What has the name under which it stays ends somewhere, even if somebody cut its seal off. */
+static void
+enter(struct tail *t, FILE *f, const char *path)
+{
+	uint64_t first_seq;
+
+	if (t->file != NULL)
+		fclose(t->file);
+	t->file = f;
+	t->sealed = chain_file_seq(strrchr(path, '/') + 1, &first_seq) == 0;
+	if (t->sealed)
+		t->last_seq = first_seq;
+}
+
 /* The file that begins behind what was read; else the one that is written. */
 static bool
 open_next(struct tail *t)
@@ -283,16 +297,14 @@ open_next(struct tail *t)
 
 	if (audit_files_list(t->state_dir, &files) != 0)
 		return false;
-	for (unsigned i = 0; f == NULL && i < files.count; i++)
+	for (unsigned i = 0; f == NULL && i < files.count; i++) {
 		if (is_behind(t, files.paths[i]))
 			f = open_other(t, files.paths[i]);
+		if (f != NULL)
+			enter(t, f, files.paths[i]);
+	}
 	audit_files_free(&files);
-	if (f == NULL)
-		return false;
-	fclose(t->file);
-	t->file = f;
-	t->sealed = false;
-	return true;
+	return f != NULL;
 }
 
 static void
@@ -314,9 +326,7 @@ open_file(struct tail *t, const char *path)
 		fprintf(stderr, "sparkgwctl: %s: %s\n", path, strerror(errno));
 		return false;
 	}
-	if (t->file != NULL)
-		fclose(t->file);
-	t->file = f;
+	enter(t, f, path);
 	return true;
 }
 

@@ -70,6 +70,20 @@ def test_tail_looks_back_over_files(gateway):
     assert audit(gateway, "tail").stdout.count("act driver drain nobody") == 4
 
 
+def test_tail_goes_on_behind_a_file_that_was_cut(gateway):
+    """Somebody took its end away, and the seal with it: what came after it is shown all the same."""
+    gateway.ctl("driver", "drain", "first", check=False)
+    net.wait_for(lambda: len(records(gateway, "act")) == 1, 10, lambda: f"recorded: {records(gateway)}")
+    gateway.process.send_signal(signal.SIGUSR1)
+    net.wait_for(lambda: len(sealed(gateway)) == 1, 10, "rotated")
+    gateway.ctl("driver", "drain", "second", check=False)
+    net.wait_for(lambda: len(records(gateway, "act")) == 2, 10, lambda: f"recorded: {records(gateway)}")
+    path = sealed(gateway)[0]
+    path.write_text("".join(path.read_text().splitlines(True)[:-1]))
+    shown = audit(gateway, "tail", "-n", "100").stdout
+    assert "driver drain first" in shown and "driver drain second" in shown
+
+
 def test_numbers_go_on_over_rotations_and_restarts(gateway):
     for _ in range(3):
         gateway.ctl("driver", "drain", "nobody", check=False)
