@@ -100,13 +100,14 @@ tell_process(struct history *h, const struct procs_row *row, const struct seat *
 }
 
 static void
-look_at_process(struct history *h, const struct procs_row *row)
+look_at_process(struct history *h, unsigned i)
 {
+	const struct procs_row *row = &segment_procs(h->view->segment)[i];
 	struct seat *s = seat_of(h, atomic_load(&row->kind), atomic_load(&row->slot));
 	uint64_t started_ms = atomic_load(&row->started_wall_ms);
 	uint32_t pid = atomic_load(&row->pid);
 
-	if (s == NULL || pid == s->pid || started_ms < s->started_ms || !view_is_alive(row))
+	if (s == NULL || pid == s->pid || started_ms < s->started_ms || !view_is_alive(h->view, i))
 		return;
 	tell_process(h, row, s);
 	*s = (struct seat){pid, atomic_load(&row->generation), started_ms};
@@ -123,14 +124,14 @@ look_at_processes(struct history *h)
 
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
 		if (atomic_load(&rows[i].kind) == PROC_SUPERVISOR)
-			look_at_process(h, &rows[i]);
+			look_at_process(h, i);
 	if (gateway != h->seats[PROC_SUPERVISOR].pid) {
 		memset(&h->seats[PROC_SUPERVISOR + 1], 0,
 		       sizeof(*h->seats) * (SEATS - PROC_SUPERVISOR - 1));
 		h->generation = 0;
 	}
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
-		look_at_process(h, &rows[i]);
+		look_at_process(h, i);
 }
 
 static void

@@ -8,7 +8,6 @@
 #include "lib/panic.h"
 #include "shm/earlier.h"
 #include "shm/labels.h"
-#include "shm/procs.h"
 
 #define WORDS (sizeof(struct metrics_slot) / sizeof(uint64_t))
 
@@ -28,7 +27,6 @@ add_slot(struct metrics_slot *sum, const struct metrics_slot *slot)
 static void
 add_up(struct scrape *s)
 {
-	const struct procs_row *rows = segment_procs(s->segment);
 	const struct counters_slot *slots = segment_counters(s->segment);
 	const struct earlier *earlier = segment_earlier(s->segment);
 
@@ -38,7 +36,7 @@ add_up(struct scrape *s)
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
 		const struct metrics_slot *slot = segment_metrics(s->segment, i);
 
-		counters_sum(&slots[i], view_is_alive(&rows[i]), s->counters);
+		counters_sum(&slots[i], view_is_alive(s->from->view, i), s->counters);
 		if (slot != NULL)
 			add_slot(s->sum, slot);
 	}

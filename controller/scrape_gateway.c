@@ -114,7 +114,7 @@ write_kind(struct scrape *s, enum proc_kind kind, unsigned what)
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
 		uint64_t beat_ms = age_ms(s->mono_ms, atomic_load(&rows[i].beat_ms));
 
-		if (atomic_load(&rows[i].kind) != kind || !view_is_alive(&rows[i]))
+		if (atomic_load(&rows[i].kind) != kind || !view_is_alive(s->from->view, i))
 			continue;
 		alive++;
 		oldest_ms = beat_ms > oldest_ms ? beat_ms : oldest_ms;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "shm/counters.h"
@@ -55,13 +56,15 @@ view_look_back(struct view *v)
 		v->look_back(v->look_back_arg);
 }
 
-/* Rows outlive processes that were killed, until their index is used again. */
+/* Rows outlive processes that were killed, until their index is used again; by then the number may
+ * be another process's, which does not hold the row's lock. One's own is not to be seen. */
 bool
-view_is_alive(const struct procs_row *row)
+view_is_alive(struct view *v, unsigned row)
 {
-	pid_t pid = (pid_t)atomic_load(&row->pid);
+	pid_t pid = (pid_t)atomic_load(&segment_procs(v->segment)[row].pid);
 
-	return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+	return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH) &&
+	       (pid == getpid() || segment_row_lives(v->segment, row));
 }
 
 static uint64_t
@@ -73,19 +76,19 @@ beat_age(const struct procs_row *row)
 }
 
 static bool
-is_ready(const struct procs_row *row, enum proc_kind kind)
+is_ready(struct view *v, unsigned i, enum proc_kind kind)
 {
+	const struct procs_row *row = &segment_procs(v->segment)[i];
+
 	return atomic_load(&row->kind) == kind && atomic_load(&row->state) == PROC_READY &&
-	       beat_age(row) < VIEW_BEAT_MS && view_is_alive(row);
+	       beat_age(row) < VIEW_BEAT_MS && view_is_alive(v, i);
 }
 
 static bool
 any_ready(struct view *v, enum proc_kind kind)
 {
-	const struct procs_row *rows = segment_procs(v->segment);
-
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
-		if (is_ready(&rows[i], kind))
+		if (is_ready(v, i, kind))
 			return true;
 	return false;
 }
@@ -225,7 +228,7 @@ view_started_ms(struct view *v)
 	const struct procs_row *rows = segment_procs(v->segment);
 
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
-		if (atomic_load(&rows[i].kind) == PROC_SUPERVISOR && view_is_alive(&rows[i]))
+		if (atomic_load(&rows[i].kind) == PROC_SUPERVISOR && view_is_alive(v, i))
 			return atomic_load(&rows[i].started_wall_ms);
 	return 0;
 }
@@ -237,7 +240,7 @@ view_generation(struct view *v)
 	const struct procs_row *rows = segment_procs(v->segment);
 
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++)
-		if (atomic_load(&rows[i].kind) == PROC_KEEPER && view_is_alive(&rows[i]))
+		if (atomic_load(&rows[i].kind) == PROC_KEEPER && view_is_alive(v, i))
 			return atomic_load(&rows[i].generation);
 	return v->generation;
 }
@@ -265,7 +268,7 @@ show_processes(struct view *v, json_t *status)
 	for (unsigned i = 0; i < COUNTERS_COUNT; i++)
 		total[i] = atomic_load(&segment_earlier(v->segment)->counters[i]);
 	for (unsigned i = 0; i < SEGMENT_PROCS; i++) {
-		bool alive = view_is_alive(&rows[i]);
+		bool alive = view_is_alive(v, i);
 
 		counters_sum(&slots[i], alive, total);
 		if (!alive)
@@ -337,7 +340,6 @@ show_cluster(struct view *v, const struct registry_cluster *c)
 uint64_t
 view_running(struct view *v, unsigned driver_slot)
 {
-	const struct procs_row *rows = segment_procs(v->segment);
 	const struct counters_slot *slots = segment_counters(v->segment);
 	uint64_t running = 0;
 
@@ -345,7 +347,7 @@ view_running(struct view *v, unsigned driver_slot)
 		uint32_t here =
 			atomic_load_explicit(&slots[i].running[driver_slot], memory_order_relaxed);
 
-		if (here > 0 && view_is_alive(&rows[i]))
+		if (here > 0 && view_is_alive(v, i))
 			running += here;
 	}
 	return running;

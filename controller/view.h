@@ -15,8 +15,6 @@
 
 #define VIEW_BEAT_MS 5000u /* who has not beaten for that long does not count as ready */
 
-struct procs_row;
-
 struct view {
 	struct segment *segment;
 	const char *state_dir;
@@ -42,7 +40,7 @@ int view_drivers(struct view *, json_t **ret) MUST_CHECK;
 
 /* For scrape.h. Of a row, whose process may have been killed; of a driver, unknown while nobody has
  * asked it; RPCs under way there; of the gateway; of the configuration in force. */
-bool view_is_alive(const struct procs_row *);
+bool view_is_alive(struct view *, unsigned row);
 struct health view_health(struct view *, const struct registry_driver *);
 uint64_t view_running(struct view *, unsigned driver_slot);
 uint64_t view_started_ms(struct view *);
@@ -56,6 +54,6 @@ json_t *view_wrap(json_t *rows);
 
 /* For history.c: the process in this row lives; the verdict about a driver (unknown when its row is
  * about another one); the generation of the configuration in force. */
-bool view_is_alive(const struct procs_row *);
+bool view_is_alive(struct view *, unsigned row);
 struct health view_health(struct view *, const struct registry_driver *);
 unsigned view_generation(struct view *);

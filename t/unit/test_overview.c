@@ -3,9 +3,11 @@
  * events over the lives of several controllers.
  */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "controller/overview.h"
 #include "lib/clock.h"
@@ -24,6 +26,35 @@ drop_gateway(void)
 }
 
 TestSuite(overview, .init = rig_open, .fini = drop_gateway, .timeout = 60);
+
+/* A process that lives in rows 1 and 2, too. */
+static pid_t
+start_other(void)
+{
+	int fds[2];
+	char c;
+	pid_t pid;
+
+	cr_assert_eq(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		bool entered = segment_enter_row(rig_view.segment, 1) == 0 &&
+			       segment_enter_row(rig_view.segment, 2) == 0;
+
+		_exit(entered && write(fds[1], "x", 1) == 1 ? pause() : 1);
+	}
+	close(fds[1]);
+	cr_assert_eq(read(fds[0], &c, 1), 1);
+	close(fds[0]);
+	return pid;
+}
+
+static void
+end_other(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
 
 /* The same process under another number. */
 static void
@@ -139,40 +170,43 @@ Test(overview, history_tells_restarts_and_reloads_over_lives_of_its_process)
 {
 	struct procs_row *keeper = rig_enter(1, PROC_KEEPER, 1, 0);
 	struct procs_row *worker = rig_enter(2, PROC_WORKER, 1, 0);
+	pid_t other = start_other();
 	char words[256];
 
 	renew_history();
 	expect_events("");
 	history_look(history);
-	replace(worker, 1, 1, getppid());
+	replace(worker, 1, 1, other);
 	history_look(history);
 	snprintf(words, sizeof(words),
-		 "restart: worker 0 is a new process (pid %d, before %d), restart 1; ", getppid(),
+		 "restart: worker 0 is a new process (pid %d, before %d), restart 1; ", other,
 		 getpid());
 	expect_events(words);
 	renew_history();
 	expect_events(words);
-	replace(keeper, 2, 0, getppid()); /* a reload: neither of the two is a restart */
+	replace(keeper, 2, 0, other); /* a reload: neither of the two is a restart */
 	replace(worker, 2, 1, getpid());
 	renew_history();
 	snprintf(words, sizeof(words),
 		 "reload: configuration generation 2 is in force, before 1; "
 		 "restart: worker 0 is a new process (pid %d, before %d), restart 1; ",
-		 getppid(), getpid());
+		 other, getpid());
 	expect_events(words);
 	atomic_store(&worker->pid, RIG_NOBODY); /* dead, and nobody in its place yet */
 	history_look(history);
 	expect_events(words);
+	end_other(other);
 }
 
 Test(overview, history_keeps_the_last_events_only)
 {
 	struct procs_row *worker = rig_enter(2, PROC_WORKER, 1, 0);
+	pid_t other = start_other();
 	json_t *json, *events;
 
 	renew_history();
 	for (unsigned i = 1; i <= HISTORY_EVENTS + 5; i++) {
-		replace(worker, 1, i, i % 2 ? getppid() : getpid());
+		replace(worker, 1, i, i % 2 ? other : getpid());
 		history_look(history);
 	}
 	renew_history();
@@ -183,6 +217,7 @@ Test(overview, history_keeps_the_last_events_only)
 		strstr(json_string_value(json_object_get(json_array_get(events, 0), "words")),
 		       "restart 37"));
 	json_decref(json);
+	end_other(other);
 }
 
 Test(overview, history_survives_a_file_that_makes_no_sense)

@@ -117,6 +117,24 @@ Test(view, a_process_that_died_or_hangs_is_not_ready)
 	expect_missing("the keeper is not ready; no worker is ready; the store cannot be read yet");
 }
 
+/* The runner lives, and holds no lock of a row. */
+Test(view, a_number_that_another_process_has_by_now_keeps_nobody_alive)
+{
+	struct counters_slot *slots = segment_counters(rig_view.segment);
+	json_t *status;
+
+	rig_enter(1, PROC_KEEPER, 1, 0);
+	atomic_store(&rig_enter(2, PROC_WORKER, 1, 0)->pid, (uint32_t)getppid());
+	atomic_store(&slots[2].running[0], 3);
+	counters_add(&slots[2], COUNTER_rpcs_open, 3);
+	cr_expect(view_is_alive(&rig_view, 1));
+	cr_expect_not(view_is_alive(&rig_view, 2));
+	cr_expect_eq(view_running(&rig_view, 0), 0u);
+	status = view_status(&rig_view);
+	cr_expect_eq(json_array_size(json_object_get(status, "processes")), 1);
+	json_decref(status);
+}
+
 Test(view, sums_totals_of_dead_workers_but_not_what_they_had_open)
 {
 	struct counters_slot *slots = segment_counters(rig_view.segment);
