@@ -6,7 +6,7 @@
 static bool
 enter(struct labels *l, struct str team, struct str env)
 {
-	return labels_add(l, team, env) != 0;
+	return labels_is_other(team, env) || labels_add(l, team, env) != 0;
 }
 
 bool

@@ -30,6 +30,12 @@ fits(struct str s)
 	return s.n > 0 && s.n <= LABELS_NAME;
 }
 
+bool
+labels_is_other(struct str team, struct str env)
+{
+	return str_eq(team, OTHER) && str_eq(env, OTHER);
+}
+
 unsigned
 labels_find(const struct labels *l, struct str team, struct str env)
 {
@@ -65,7 +71,8 @@ labels_add(struct labels *l, struct str team, struct str env)
 	unsigned have = labels_find(l, team, env), n = count_of(l);
 	struct labels_row *r = &l->rows[n + 1];
 
-	if (have != 0 || !fits(team) || !fits(env) || n + 1 >= SEGMENT_PAIRS)
+	if (have != 0 || !fits(team) || !fits(env) || labels_is_other(team, env) ||
+	    n + 1 >= SEGMENT_PAIRS)
 		return have;
 	memcpy(r->team, team.p, team.n);
 	memcpy(r->env, env.p, env.n);

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "lib/str.h"
 #include "shm/limits.h"
@@ -29,5 +30,7 @@ unsigned labels_find(const struct labels *, struct str team, struct str env);
 unsigned labels_count(const struct labels *); /* at least 1; pair 0 is one of them */
 void labels_get(const struct labels *, unsigned pair, struct str *ret_team, struct str *ret_env);
 
-/* Keeper. The number it has or gets; 0: no room, or a name is too long. */
+bool labels_is_other(struct str team, struct str env); /* pair 0, by its own name */
+
+/* Keeper. The number it has or gets; 0: no room, a name is too long, or it is pair 0. */
 unsigned labels_add(struct labels *, struct str team, struct str env);

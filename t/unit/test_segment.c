@@ -476,6 +476,21 @@ Test(segment, pairs_have_numbers_that_stay)
 	segment_detach(&s);
 }
 
+/* Who calls a team and its environment so has the same series, not a second one of that name. */
+Test(segment, the_pair_of_others_is_one_pair)
+{
+	struct segment *s = make();
+	struct labels *l = segment_labels(s);
+
+	cr_expect_eq(labels_add(l, STR("other"), STR("other")), 0u);
+	cr_expect_eq(labels_find(l, STR("other"), STR("other")), 0u);
+	cr_expect_eq(labels_count(l), 1u);
+	cr_expect(labels_is_other(STR("other"), STR("other")));
+	cr_expect_eq(labels_add(l, STR("other"), STR("prod")), 1u);
+	cr_expect_not(labels_is_other(STR("other"), STR("prod")));
+	segment_detach(&s);
+}
+
 Test(segment, times_fall_into_honest_buckets)
 {
 	static const struct {
