@@ -101,10 +101,10 @@ Test(auditor, a_seal_that_finds_no_room_comes_later)
 	const _Atomic uint64_t *failures =
 		&segment_metrics_keeper(rig.segment)->number[METRICS_KEEPER_audit_failures];
 
-	enter(5);
+	rig_enter(5);
 	rig_start();
-	end_all(10);
-	cr_assert(wait_for(&tally.rpcs, 10));
+	rig_end_all(10);
+	cr_assert(rig_wait_for(&tally.rpcs, 10));
 	atomic_store(&shared->write_errno, ENOSPC);
 	rig_say(LEASH_REOPEN);
 	for (int i = 0; i < 1000 && atomic_load(failures) == 0; i++)
@@ -113,7 +113,7 @@ Test(auditor, a_seal_that_finds_no_room_comes_later)
 	atomic_store(&shared->write_errno, 0);
 	cr_expect(wait_for_sealed(1), "%u", sealed_count());
 	rig_stop();
-	verify_all();
+	rig_verify_all();
 }
 
 Test(auditor, an_old_file_is_sealed_though_nothing_happens)
