@@ -38,8 +38,9 @@ json_t *view_status(struct view *);
 int view_clusters(struct view *, json_t **ret) MUST_CHECK;
 int view_drivers(struct view *, json_t **ret) MUST_CHECK;
 
-/* For scrape.h. Of a row, whose process may have been killed; of a driver, unknown while nobody has
- * asked it; RPCs under way there; of the gateway; of the configuration in force. */
+/* For scrape.h and history.c. Of a row, whose process may have been killed; of a driver, unknown
+ * while nobody has asked it, or its row is about another one; RPCs under way there; of the gateway;
+ * of the configuration in force. */
 bool view_is_alive(struct view *, unsigned row);
 struct health view_health(struct view *, const struct registry_driver *);
 uint64_t view_running(struct view *, unsigned driver_slot);
@@ -51,9 +52,3 @@ unsigned view_generation(struct view *);
 int view_refresh(struct view *) MUST_CHECK;
 json_t *view_text(struct str s);
 json_t *view_wrap(json_t *rows);
-
-/* For history.c: the process in this row lives; the verdict about a driver (unknown when its row is
- * about another one); the generation of the configuration in force. */
-bool view_is_alive(struct view *, unsigned row);
-struct health view_health(struct view *, const struct registry_driver *);
-unsigned view_generation(struct view *);
