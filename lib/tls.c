@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "lib/sni.h"
 #include "lib/str.h"
 #include "lib/tls.h"
@@ -43,6 +44,19 @@ say(char *words, size_t size, const char *what, struct str file)
 	tls_error(why, sizeof why); /* of such a file "unsupported" or "no start line" */
 	snprintf(words, size, "%s %.*s: %s", what, STR_ARG(file),
 		 strange ? "it holds none in PEM" : why);
+	return E_TLS;
+}
+
+/* A pipe would hold up the supervisor, and with it every signal, until somebody writes into it.
+ * What is not there OpenSSL tells. */
+static int
+demand_file(const char *what, struct str file, char *words, size_t size)
+{
+	struct stat st;
+
+	if (stat(file.p, &st) != 0 || S_ISREG(st.st_mode))
+		return 0;
+	snprintf(words, size, "%s %.*s: not a regular file", what, STR_ARG(file));
 	return E_TLS;
 }
 
@@ -111,6 +125,9 @@ new_ctx(const SSL_METHOD *method)
 static int
 load_pair(SSL_CTX *ctx, struct str certificate, struct str key, char *words, size_t size)
 {
+	if (demand_file("cannot load certificate", certificate, words, size) != 0 ||
+	    demand_file("cannot load key", key, words, size) != 0)
+		return E_TLS;
 	if (SSL_CTX_use_certificate_chain_file(ctx, certificate.p) != 1)
 		return say(words, size, "cannot load certificate", certificate);
 	password_wanted = false;
@@ -126,6 +143,8 @@ load_pair(SSL_CTX *ctx, struct str certificate, struct str key, char *words, siz
 static int
 demand_client_certificate(SSL_CTX *ctx, struct str ca, char *words, size_t size)
 {
+	if (demand_file("cannot load client_ca", ca, words, size) != 0)
+		return E_TLS;
 	if (SSL_CTX_load_verify_locations(ctx, ca.p, NULL) != 1)
 		return say(words, size, "cannot load client_ca", ca);
 	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca.p);
@@ -260,8 +279,10 @@ tls_client_ctx(const struct tls_client_files *files, SSL_CTX **ret, char *words,
 
 	if (ctx == NULL)
 		return say(words, words_size, "cannot make a TLS context for", files->ca);
-	if (files->ca.n > 0 ? SSL_CTX_load_verify_locations(ctx, files->ca.p, NULL) != 1
-			    : SSL_CTX_set_default_verify_paths(ctx) != 1)
+	if (files->ca.n > 0)
+		rc = demand_file("cannot load ca", files->ca, words, words_size);
+	if (rc == 0 && (files->ca.n > 0 ? SSL_CTX_load_verify_locations(ctx, files->ca.p, NULL) != 1
+					: SSL_CTX_set_default_verify_paths(ctx) != 1))
 		rc = say(words, words_size, "cannot load ca", files->ca);
 	if (rc == 0 && files->certificate.n > 0)
 		rc = load_pair(ctx, files->certificate, files->key, words, words_size);

@@ -217,6 +217,26 @@ Test(tls, words_name_the_file_that_is_wrong)
 	cr_expect_null(ctx);
 }
 
+Test(tls, a_pipe_is_not_waited_for, .timeout = 10)
+{
+	struct tls_client_files client = {.ca = certs_path("pipe", "fifo")};
+	const struct tls_server_files good = files;
+	char words[256] = "";
+	SSL_CTX *ctx = NULL;
+
+	cr_assert_eq(mkfifo(client.ca.p, 0600), 0);
+	files.certificate = client.ca;
+	refused(0, "pipe.fifo", "not a regular file");
+	files = good;
+	files.key = client.ca;
+	refused(0, "pipe.fifo", "not a regular file");
+	files = good;
+	files.client_ca = client.ca;
+	refused(0, "pipe.fifo", "not a regular file");
+	cr_expect_eq(tls_client_ctx(&client, &ctx, words, sizeof(words)), E_TLS);
+	cr_expect_not_null(strstr(words, "not a regular file"), "%s", words);
+}
+
 Test(tls, words_about_further_certificates)
 {
 	const struct tls_pair good = more[1];
