@@ -296,6 +296,14 @@ take(struct reading *r, const yaml_event_t *event)
 	}
 }
 
+/* Some editors begin a file with a byte order mark. libyaml skips it, but takes it for a character
+ * of the first line, whose key is then further in than all others. */
+static struct str
+without_bom(struct str text)
+{
+	return str_starts(text, STR("\xef\xbb\xbf")) ? (struct str){text.p + 3, text.n - 3} : text;
+}
+
 int
 yaml_parse(struct arena *arena, struct str text, struct yaml_node **ret_root,
 	   struct yaml_error **ret_errors)
@@ -305,6 +313,7 @@ yaml_parse(struct arena *arena, struct str text, struct yaml_node **ret_root,
 	yaml_event_t event;
 
 	r.errors_tail = &r.errors;
+	text = without_bom(text);
 	if (text.n > TEXT_MAX) {
 		fail(&r, E_LIMIT, (yaml_mark_t){0}, "larger than 1 MiB");
 		goto out;

@@ -35,6 +35,13 @@ parse(const char *text)
 	return yaml_parse(arena, str_from(text), &root, &errors);
 }
 
+Test(yaml, a_byte_order_mark_is_no_character_of_the_first_line)
+{
+	cr_assert_eq(parse("\xef\xbb\xbfregion: r\nworkers: 2\n"), 0);
+	cr_expect_eq(yaml_get(root, "region")->key_column, 1);
+	cr_expect(str_eq(yaml_get(root, "workers")->text, STR("2")));
+}
+
 Test(yaml, keeps_values_with_their_places)
 {
 	struct yaml_node *list, *tls;
