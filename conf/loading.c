@@ -113,3 +113,16 @@ loading_line(const struct loading *l, const void *base, const char *path, int in
 	p = find(l, base, schema_find(path), index);
 	return p != NULL ? p->line : 0;
 }
+
+unsigned
+loading_line_near(const struct loading *l, const void *base, const char *path, int index)
+{
+	unsigned line = loading_line(l, base, path, index);
+	const struct loading_place *block;
+	const char *rest;
+
+	if (line > 0 || !error_room(l->errors))
+		return line;
+	block = find_block(l, base, path, &rest);
+	return block != NULL ? block->line : 0;
+}

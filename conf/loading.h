@@ -31,3 +31,5 @@ void loading_fail(struct loading *, const void *base, const char *path, int inde
 		  ...) __attribute__((format(printf, 5, 6)));
 /* Its line; 0 when it is absent, or when no further error would be kept. */
 unsigned loading_line(const struct loading *, const void *base, const char *path, int index);
+/* Its line, or that of the block where it is absent. */
+unsigned loading_line_near(const struct loading *, const void *base, const char *path, int index);

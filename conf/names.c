@@ -48,7 +48,7 @@ names_refuse_twins(struct loading *l, struct names *names, const char *path)
 		else
 			loading_fail(l, n->base, path, n->index,
 				     "'%.*s' is used twice (first at line %u)", STR_ARG(n->name),
-				     loading_line(l, first->base, path, first->index));
+				     loading_line_near(l, first->base, path, first->index));
 	}
 }
 

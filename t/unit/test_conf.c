@@ -269,6 +269,8 @@ static const struct refusal {
 	{CT("drivers: [{address: \"a:1\"}, {address: \"b:1\", name: x}, {address: \"c:1\", name: "
 	    "x}]"),
 	 "4:110: clusters[0].drivers[2].name: 'x' is used twice (first at line 4)\n"},
+	{CT("drivers: [{address: \"a:1\"}, {address: \"a:1\"}]"),
+	 "4:60: clusters[0].drivers[1].name: 'a:1' is used twice (first at line 4)\n"},
 	{CT("drivers: [{address: \"a:1\", weight: 1001}]"),
 	 "4:67: clusters[0].drivers[0].weight: 1001 is out of bounds, must be 1 to 1000\n"},
 	{CT(D ", tls: {certificate: x}"),
