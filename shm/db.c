@@ -88,6 +88,18 @@ to_err(const struct db *db, int rc)
 	}
 }
 
+/* While it is opened: what the library calls it is wanted where we have no name of our own for it.
+ */
+static int
+cannot_open(const struct db *db, int rc)
+{
+	int err = to_err(db, rc);
+
+	if (err == E_IO)
+		say("%s: %s", db->dir, mdb_strerror(rc));
+	return err;
+}
+
 static MDB_val
 to_val(struct str s)
 {
@@ -125,7 +137,7 @@ check_schema(struct db *db, MDB_txn *txn)
 	if (rc == MDB_NOTFOUND)
 		return E_NOT_FOUND;
 	if (rc != 0)
-		return to_err(db, rc);
+		return cannot_open(db, rc);
 	if (str_u64(to_str(value), UINT32_MAX, &schema) != 0)
 		return E_SYNTAX;
 	if (schema == DB_SCHEMA)
@@ -145,7 +157,7 @@ open_tables(struct db *db, MDB_txn *txn, unsigned flags)
 		if (rc == MDB_NOTFOUND && i >= TABLES_ALWAYS)
 			db->all_there = false;
 		else if (rc != 0)
-			return to_err(db, rc);
+			return cannot_open(db, rc);
 	}
 	return 0;
 }

@@ -397,6 +397,24 @@ Test(db, somebody_elses_store_is_left_alone)
 	expect_refused(true, E_SYNTAX, "not a store");
 }
 
+Test(db, a_damaged_store_is_refused_in_the_words_of_the_library)
+{
+	static const char zeros[4096];
+	struct db *db = open_db(true);
+	struct stat st;
+	int fd;
+
+	cr_assert_eq(put(db, "a", "1"), 0);
+	db_close(&db);
+	fd = open(scratch_path("data.mdb"), O_RDWR | O_CLOEXEC);
+	cr_assert_eq(fstat(fd, &st), 0);
+	for (off_t at = 2 * (off_t)sizeof(zeros); at < st.st_size; at += (off_t)sizeof(zeros))
+		cr_assert_eq(pwrite(fd, zeros, sizeof(zeros), at), (ssize_t)sizeof(zeros));
+	close(fd);
+	expect_refused(true, E_IO, "MDB_");
+	expect_refused(false, E_IO, "MDB_");
+}
+
 Test(db, a_file_of_something_else_is_left_alone)
 {
 	int fd = open(scratch_path("data.mdb"), O_WRONLY | O_CREAT, 0600);
