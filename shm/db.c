@@ -88,8 +88,7 @@ to_err(const struct db *db, int rc)
 	}
 }
 
-/* While it is opened: what the library calls it is wanted where we have no name of our own for it.
- */
+/* While it is opened: the library's word for it, where we have no name of our own. */
 static int
 cannot_open(const struct db *db, int rc)
 {

@@ -120,32 +120,50 @@ answer_empty(struct rpc *r)
 /* ---- the driver's headers and trailers ---- */
 
 static bool
-passes(const struct h2_fields *f, unsigned i)
+is_verdict(enum field_name name)
 {
-	enum field_name name = fields_name(h2_field_name(f, i));
-
-	return name == FIELD_STATUS ||
-	       fields_forward_response(name); /* :status was checked to be 200 */
+	return name == FIELD_GRPC_STATUS || name == FIELD_GRPC_MESSAGE ||
+	       name == FIELD_GRPC_STATUS_DETAILS;
 }
 
 static bool
-needs_rebuild(const struct h2_fields *f)
+came_before(const struct h2_fields *f, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (str_eq(h2_field_name(f, k), h2_field_name(f, i)))
+			return true;
+	return false;
+}
+
+/* :status was checked to be 200. The verdict is told once: at the end, the first of two. */
+static bool
+passes(const struct h2_fields *f, unsigned i, bool end)
+{
+	enum field_name name = fields_name(h2_field_name(f, i));
+
+	if (is_verdict(name))
+		return end && !came_before(f, i);
+	return name == FIELD_STATUS || fields_forward_response(name);
+}
+
+static bool
+needs_rebuild(const struct h2_fields *f, bool end)
 {
 	for (unsigned i = 0; i < f->count; i++)
-		if (!passes(f, i))
+		if (!passes(f, i, end))
 			return true;
 	return false;
 }
 
 /* What goes on to the client: usually the very list that came. */
 static const struct h2_fields *
-forwarded(struct rpc *r, const struct h2_fields *from, struct h2_fields *room)
+forwarded(struct rpc *r, const struct h2_fields *from, struct h2_fields *room, bool end)
 {
-	if (!needs_rebuild(from))
+	if (!needs_rebuild(from, end))
 		return from;
 	*room = (struct h2_fields){0};
 	for (unsigned i = 0; i < from->count; i++)
-		if (passes(from, i))
+		if (passes(from, i, end))
 			h2_fields_pass(room, r->arena, from, i);
 	return room;
 }
@@ -201,7 +219,7 @@ static void
 forward_trailers(struct rpc *r, unsigned status)
 {
 	release_held(r);
-	r->client.trailers = *forwarded(r, &r->driver.in, &r->answer_fields);
+	r->client.trailers = *forwarded(r, &r->driver.in, &r->answer_fields, true);
 	if (arena_failed(r->arena))
 		h2_reset(&r->client, NGHTTP2_INTERNAL_ERROR);
 	h2_trailers(&r->client);
@@ -323,7 +341,7 @@ take_trailers(struct rpc *r, bool only)
 		return;
 	}
 	if (only) {
-		const struct h2_fields *to = forwarded(r, from, &r->answer_fields);
+		const struct h2_fields *to = forwarded(r, from, &r->answer_fields, true);
 		r->answered = true;
 		if (arena_failed(r->arena) || h2_respond(&r->client, to, true) != 0)
 			h2_reset(&r->client, NGHTTP2_INTERNAL_ERROR);
@@ -363,7 +381,7 @@ take_response(struct rpc *r, bool end)
 	r->holding = r->method->id == METHOD_CLONE_SESSION ||
 		     (r->method->id == METHOD_CONFIG && driver_secret(r).n > 0);
 	r->answered = true;
-	if (h2_respond(&r->client, forwarded(r, f, &r->answer_fields), false) != 0 ||
+	if (h2_respond(&r->client, forwarded(r, f, &r->answer_fields, false), false) != 0 ||
 	    arena_failed(r->arena))
 		h2_reset(&r->client, NGHTTP2_INTERNAL_ERROR);
 }

@@ -173,6 +173,21 @@ def test_error_after_messages_passes_unchanged(ask):
     assert answer.trailers == {"grpc-status": "13", "grpc-message": "why", "grpc-status-details-bin": "CA0SA3doeQ", "a-bin": "AAE="}
 
 
+TWICE = [("grpc-status", "13"), ("grpc-message", "first"), ("grpc-status", "0"), ("grpc-message", "second")]
+
+
+@pytest.mark.parametrize("behave", [
+    lambda s: (part(s), s.peer.do(lambda c: c.send_headers(s.number, TWICE, end_stream=True))),
+    lambda s: s.wait().send_headers([(":status", "200"), ("content-type", "application/grpc"), *TWICE], end=True),
+    lambda s: (s.wait().send_headers([(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "0"),
+                                      ("grpc-message", "early")]), s.send_trailers(13, "first"))],
+    ids=["trailers", "trailers only", "headers and trailers"])
+def test_a_verdict_is_told_once(ask, behave):
+    """The first of two, and at the end: what stands in the record is what every client reads."""
+    answer, _ = ask(behave)
+    assert [f for f in answer.fields if f[0].startswith("grpc-")] == [("grpc-status", "13"), ("grpc-message", "first")]
+
+
 def test_trailers_of_60_kilobytes(ask):
     details = "QUJD" * 15000
     answer, _ = ask(lambda s: (part(s), s.send_trailers(13, "big", ("grpc-status-details-bin", details))))

@@ -26,6 +26,7 @@ class Answer:
 
     def __init__(self):
         self.headers, self.trailers, self.data = {}, {}, b""
+        self.fields = []  # of all blocks, those of one name too
         self.reset, self.ended, self.goaway, self.closed = None, False, None, False
 
     @property
@@ -141,8 +142,10 @@ class Raw:
         answer = self.answers.get(getattr(event, "stream_id", None), Answer())
         if isinstance(event, events.ResponseReceived):
             answer.headers = dict(event.headers)
+            answer.fields += event.headers
         elif isinstance(event, events.TrailersReceived):
             answer.trailers = dict(event.headers)
+            answer.fields += event.headers
         elif isinstance(event, events.DataReceived):
             answer.data += event.data
             self.conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
