@@ -300,20 +300,31 @@ struct rotation {
 };
 
 static void
+tell_rotated(struct rotation *r)
+{
+	struct admin_request *q = r->request;
+	json_t *jwks = NULL;
+
+	log_info(admin_peer(q), "token rotate: done");
+	record_act(r->office->asks, "token rotate", admin_peer(q), NULL);
+	if (signer_jwks(r->office->signer, &jwks) == 0)
+		admin_answer(q, MHD_HTTP_OK,
+			     json_pack("{s:s, s:i}", "kid", signer_kid(r->office->signer), "keys",
+				       (int)json_array_size(json_object_get(jwks, "keys"))));
+	else
+		admin_refuse(q, MHD_HTTP_SERVICE_UNAVAILABLE,
+			     "the key is another one now, but the keys cannot be read");
+	json_decref(jwks);
+}
+
+static void
 rotated(void *arg, int err, const char *words)
 {
 	struct rotation *r = arg;
 	struct admin_request *q = r->request;
-	json_t *jwks = NULL;
 
-	if (err == 0)
-		err = signer_jwks(r->office->signer, &jwks);
 	if (err == 0) {
-		log_info(admin_peer(q), "token rotate: done");
-		record_act(r->office->asks, "token rotate", admin_peer(q), NULL);
-		admin_answer(q, MHD_HTTP_OK,
-			     json_pack("{s:s, s:i}", "kid", signer_kid(r->office->signer), "keys",
-				       (int)json_array_size(json_object_get(jwks, "keys"))));
+		tell_rotated(r);
 	} else {
 		log_warn(admin_peer(q), "token rotate: refused: %s", words);
 		record_act(r->office->asks, "token rotate", admin_peer(q), words);
@@ -322,7 +333,6 @@ rotated(void *arg, int err, const char *words)
 							      : MHD_HTTP_SERVICE_UNAVAILABLE,
 			     words);
 	}
-	json_decref(jwks);
 	free(r);
 }
 
