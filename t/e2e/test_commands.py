@@ -85,8 +85,8 @@ def test_exit_statuses(small, tmp_path):
     assert gone.returncode == 3 and "is this its socket (-c FILE or -s SOCKET)?" in gone.stderr
     assert "no gateway at" in gone.stderr
     (tmp_path / "closed").mkdir(mode=0)
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
-    denied = subprocess.run([BUILD / "sparkgwctl", "-s", tmp_path / "closed/a.sock", "status"], capture_output=True, text=True, **nobody)
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
+    denied = subprocess.run([*powerless, BUILD / "sparkgwctl", "-s", tmp_path / "closed/a.sock", "status"], capture_output=True, text=True)
     assert denied.returncode == 3 and denied.stderr.startswith("sparkgwctl: not allowed to use /"), denied.stderr
 
 
