@@ -185,8 +185,8 @@ Test(auditor_deaths, what_an_earlier_life_left_comes_first)
 		cr_assert_eq(leftover_put_by(scratch_path("segment"), &words), 0);
 		cr_assert_not_null(words);
 		cr_assert_eq(segment_create(scratch_path("segment"), &rig.segment), 0);
-		if (life ==
-		    3) /* and once more before anybody came to read it: nothing new is put by */
+		/* and once more before anybody came to read it: nothing new is put by */
+		if (life == 3)
 			cr_assert_eq(leftover_put_by(scratch_path("segment"), &words), 0);
 	}
 	rig_start();
