@@ -57,7 +57,8 @@ view_look_back(struct view *v)
 }
 
 /* Rows outlive processes that were killed, until their index is used again; by then the number may
- * be another process's, which does not hold the row's lock. One's own is not to be seen. */
+ * be another process's, which does not hold the row's lock, or the lock a successor's, who has not
+ * written his number yet. One's own lock is not to be seen. */
 bool
 view_is_alive(struct view *v, unsigned row)
 {

@@ -27,7 +27,7 @@
 #define TX_SIZE	  (4 * (POOL_BLOCK + 512))
 #define ROUNDS	  4 /* recv calls per readiness event, so that others get their turn */
 #define IOV_COUNT 8
-/* Each costs us two keys and an answer, and OpenSSL has no limit. */
+/* So many in that time: each costs us two keys and an answer, and OpenSSL has no limit. */
 #define REKEYS_MAX 10
 #define REKEYS_MS  60000u
 

@@ -1,8 +1,8 @@
 /*
  * Questions about clusters. Any process.
  */
+#include "lib/names.h"
 #include "policy/clusters.h"
-#include "policy/names.h"
 
 bool
 clusters_serves(const struct registry_cluster *c, struct str team)

@@ -1,7 +1,7 @@
 /*
  * Teams: from groups and scopes to what is open. Any process; nothing here keeps anything.
  */
-#include "policy/names.h"
+#include "lib/names.h"
 #include "policy/teams.h"
 
 static bool

@@ -1,6 +1,7 @@
 /*
  * Rules about header fields: one table of the names that mean something here. Pure.
  */
+#include "lib/names.h"
 #include "proto/fields.h"
 
 /* By length, so that a look-up compares only names of its own length. */
@@ -47,15 +48,14 @@ static const uint8_t first[] = {
 	[13] = 19, [14] = 21, [16] = 24, [17] = 25, [18] = 26, [19] = 27, [23] = 28, [26] = 29,
 };
 
-/* Called for every field of every RPC. Names of one length differ in their last byte, mostly. */
+/* Called for every field of every RPC. */
 enum field_name
 fields_name(struct str name)
 {
 	if (name.n >= sizeof first || first[name.n] == 0)
 		return FIELD_OTHER;
 	for (size_t i = first[name.n] - 1u; i < NAMES && names[i].name.n == name.n; i++)
-		if (names[i].name.p[name.n - 1] == name.p[name.n - 1] &&
-		    memcmp(names[i].name.p, name.p, name.n) == 0)
+		if (names_same(names[i].name, name))
 			return names[i].id;
 	return FIELD_OTHER;
 }

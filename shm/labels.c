@@ -2,6 +2,7 @@
  * Pairs of team and env: a table that only grows. A row is written first and counted afterwards, so
  * that a keeper killed between leaves no half of one.
  */
+#include "lib/names.h"
 #include "lib/panic.h"
 #include "shm/labels.h"
 
@@ -15,13 +16,11 @@ count_of(const struct labels *l)
 	return n < SEGMENT_PAIRS ? n : SEGMENT_PAIRS - 1;
 }
 
-/* The last byte first: names of a list tend to begin alike. */
 static bool
 is(const struct labels_row *r, struct str team, struct str env)
 {
-	return r->team_len == team.n && r->env_len == env.n &&
-	       r->team[team.n - 1] == team.p[team.n - 1] && memcmp(r->team, team.p, team.n) == 0 &&
-	       memcmp(r->env, env.p, env.n) == 0;
+	return names_same((struct str){r->team, r->team_len}, team) &&
+	       names_same((struct str){r->env, r->env_len}, env);
 }
 
 static bool

@@ -131,6 +131,20 @@ await_step(int fd)
 	cr_assert_eq(read(fd, &c, 1), 1);
 }
 
+/* The child, once it has come to its first step. No store may be open here. */
+static pid_t
+fork_stepwise(struct step *step, int (*child)(struct step *))
+{
+	pid_t pid;
+
+	cr_assert(pipe(step->to_child) == 0 && pipe(step->to_parent) == 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(child(step));
+	await_step(step->to_parent[0]);
+	return pid;
+}
+
 static int
 put_many(struct db *db, unsigned count, unsigned *ret_again)
 {
@@ -180,14 +194,10 @@ Test(db, a_full_map_grows_and_readers_follow)
 	pid_t pid;
 
 	db_map_bytes = 256 * 1024;
-	cr_assert(pipe(step.to_child) == 0 && pipe(step.to_parent) == 0);
 	db = open_db(true);
 	cr_assert_eq(put(db, "small", "1"), 0);
-	db_close(&db); /* no store is open across a fork */
-	pid = fork();
-	if (pid == 0)
-		_exit(read_before_and_after(&step));
-	await_step(step.to_parent[0]);
+	db_close(&db);
+	pid = fork_stepwise(&step, read_before_and_after);
 	db = open_db(true);
 	cr_assert_eq(put_many(db, 300, &again), 0); /* 4.7 MiB */
 	cr_expect_geq(again, 4u, "256 KiB had to double %u times", again);
@@ -227,11 +237,7 @@ Test(db, another_writer_follows_a_map_that_grew)
 	pid_t pid;
 
 	db_map_bytes = 256 * 1024;
-	cr_assert(pipe(step.to_child) == 0 && pipe(step.to_parent) == 0);
-	pid = fork();
-	if (pid == 0)
-		_exit(write_before_and_after(&step));
-	await_step(step.to_parent[0]);
+	pid = fork_stepwise(&step, write_before_and_after);
 	db = open_db(true);
 	cr_assert_eq(put(db, "small", "1"), 0);
 	cr_assert_eq(put_many(db, 300, &again), 0); /* 4.7 MiB */
@@ -448,11 +454,7 @@ Test(db, tables_that_are_not_made_yet_are_empty_until_they_are)
 	pid_t pid;
 
 	make_old_store();
-	cr_assert(pipe(step.to_child) == 0 && pipe(step.to_parent) == 0);
-	pid = fork();
-	if (pid == 0)
-		_exit(read_an_old_store(&step));
-	await_step(step.to_parent[0]);
+	pid = fork_stepwise(&step, read_an_old_store);
 	db = open_db(true);
 	cr_expect_str_eq(look(db, "old"), "kept");
 	cr_assert_eq(db_write_begin(db), 0);
